@@ -1,0 +1,1 @@
+"""The policies that sit in seats, and the designers."""

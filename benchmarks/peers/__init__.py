@@ -1,0 +1,1 @@
+"""Other programs, measured beside ours in the same run."""

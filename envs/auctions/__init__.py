@@ -1,0 +1,1 @@
+"""Sealed-bid auctions: `rules` (participants), `design` (the designer), `mechanisms`, `priors`, `theory`."""

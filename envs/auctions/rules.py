@@ -1,0 +1,271 @@
+"""Sealed-bid auctions with private values: the participants' game."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+
+from walras.envs.auctions.equilibria import equilibrium_bids, known_numbers
+from walras.envs.auctions.mechanism import DEMANDS, Mechanism, value
+from walras.envs.auctions.named import as_mechanism, as_prior
+from walras.envs.auctions.priors import Prior
+from walras.envs.game import Array, Game, Policy, Role, Truth
+
+GRID_LIMIT = 100_000
+"""Largest number of reports on a grid: beyond it a Discrete action space serves nobody."""
+
+
+class AuctionState(NamedTuple):
+    """State of the auction (`n` bidders, `m` items; money in units of value).
+
+    Attributes:
+        value: (B, n, m) private values of the round to come (after the last round: of that round).
+        budget: (B, n) money left, `inf` without budgets.
+        round: (B,) rounds played.
+        sold_value: (B, n, m) values in the round last played.
+        bid: (B, n, m) its reports, after the budget.
+        allocation: (B, n, m) its probabilities of winning.
+        payment: (B, n) its payments.
+    """
+
+    value: Array
+    budget: Array
+    round: Array
+    sold_value: Array
+    bid: Array
+    allocation: Array
+    payment: Array
+
+
+@dataclass(frozen=True)
+class EquilibriumBidder:
+    """Bids from the values in the observation, kept inside the action space.
+
+    Attributes:
+        bids: own values (..., m) -> reports (..., m).
+        items: m.
+        high: largest report for each item.
+    """
+
+    bids: Callable[[Array], Array]
+    items: int
+    high: tuple[float, ...]
+
+    def __call__(self, observation: Array) -> Array:
+        """Observations (B, m + extras) -> reports (B, m)."""
+        reports: Array = np.minimum(self.bids(observation[..., : self.items]), self.high)
+        return reports
+
+
+class SealedBidAuction(Game[AuctionState]):
+    """Bidders with private values report, a mechanism allocates and charges.
+
+    ## Description
+    Nature draws values v (n, m) from the prior; every bidder sees its own row only; all report at once; the mechanism gives bidder i
+    the item j with probability x_ij and charges p_i. Everyone is risk neutral. Ties share the item in expectation. With `rounds=T` the
+    auction is repeated with fresh values; with a `budget`, reports whose sum exceeds the money left are scaled down to it.
+
+    ## Action space
+    Reports, `Box(low, high, (m,))` in units of value; with `grid=g` `Discrete(g**m)`: digit j (base g, item 0 first) is the report for
+    item j on `linspace(low_j, high_j, g)`.
+
+    ## Observation space
+    | Num | Observation | Min | Max |
+    | --- | --- | --- | --- |
+    | 0..m-1 | own value of each item | prior's low | prior's high |
+    | m | share of rounds already played (repeated form only) | 0 | 1 |
+    | m+1 | share of the budget left (with budgets only) | 0 | 1 |
+
+    An unbounded prior is cut at its value for the largest uniform number, 1 - 2**-53, so every bound is finite and attained.
+
+    ## Rewards
+    `v_i(x_i) - p_i`: additive bidders value the sum `v_i . x_i`, unit-demand bidders the best item they receive.
+
+    ## Episode end
+    After `rounds` rounds, by the rules.
+
+    ## Info
+    `allocation`, `payment`, `utility` of the round last played; with `audit=True` also `truthful_utility` (what the true values would have
+    earned against the same reports) and, where an exact best answer is known (menus and truthful mechanisms), `regret >= 0`; for menus
+    also `chosen_element` and the `menu_items` (K, m) and `menu_prices` (K,) offered.
+
+    Source: Vickrey (1961); Myerson (1981); Krishna, Auction Theory, chapters 2-5. Setting of arXiv 2406.07428, section 2.
+    """
+
+    def __init__(
+        self, bidders: int = 3, items: int = 1, *, prior: Prior | str | Mapping[str, Any] = "uniform01",
+        mechanism: Mechanism | str | Mapping[str, Any] = "first-price", demand: str = "additive", rounds: int = 1,
+        budget: float | None = None, grid: int | None = None, audit: bool = False,
+    ) -> None:
+        """Set the parameters.
+
+        Args:
+            bidders: n >= 1.
+            items: m >= 1.
+            prior: law of the values: an object, a name (`walras.envs.auctions.priors.PRESETS`), or its dict.
+            mechanism: an object with `outcome(bids)`, a name (`walras.envs.auctions.named.MECHANISMS`), or its dict.
+            demand: `"additive"` or `"unit"`.
+            rounds: T >= 1.
+            budget: money of each bidder for all rounds, > 0; `None`: no limit.
+            grid: number of reports for each item, >= 2; `None`: any number between the prior's bounds.
+            audit: report truthful utility, regret and menus in `info` (costs further evaluations of the mechanism).
+
+        Raises:
+            ValueError: if a parameter is out of range, or prior and auction differ in size.
+        """
+        for name, count in (("bidders", bidders), ("items", items), ("rounds", rounds)):
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
+        if demand not in DEMANDS:
+            raise ValueError(f"demand must be one of {DEMANDS}, got {demand!r}")
+        if budget is not None and not 0 < budget < math.inf:
+            raise ValueError(f"budget must be positive and finite, got {budget}")
+        if grid is not None and not (grid >= 2 and grid**items <= GRID_LIMIT):
+            raise ValueError(f"grid must be at least 2 with grid**items <= {GRID_LIMIT}, got grid={grid}, items={items}")
+        self.bidders, self.items, self.rounds, self.budget, self.grid = bidders, items, rounds, budget, grid
+        self.demand, self.audit = demand, audit
+        self.prior = as_prior(prior, bidders, items)
+        self.mechanism = as_mechanism(mechanism, self.prior, demand)
+        check_size = getattr(self.mechanism, "check_size", None)
+        if check_size is not None:
+            check_size(bidders, items)
+        extra = int(rounds > 1) + int(budget is not None)
+        # One space for the role: bidders with different laws share the widest bounds.
+        top = self.prior.sample(np.full((1, self.prior.draws), 1.0 - 2.0**-53))[0]
+        self.low = self.prior.low.min(axis=0)
+        self.high = np.where(np.isfinite(self.prior.high), self.prior.high, top).max(axis=0)
+        low, high = np.append(self.low, np.zeros(extra)), np.append(self.high, np.ones(extra))
+        # Outward rounding: a float64 value never falls outside its float32 bounds.
+        observation = spaces.Box(_down(low), _up(high), dtype=np.float32)
+        action: spaces.Space[Any] = spaces.Box(_down(self.low * 0.0), _up(self.high), dtype=np.float32)
+        if grid is not None:
+            action = spaces.Discrete(grid**items)
+            digits = np.stack(np.unravel_index(np.arange(grid**items), (grid,) * items), axis=-1)
+            self.reports = self.low + digits * (self.high - self.low) / (grid - 1)
+            """(g**m, m): the report that each discrete action stands for."""
+        self.roles = (Role("bidder", bidders, observation, action),)
+
+    def __repr__(self) -> str:
+        """Parameters that tell this auction from others."""
+        return (f"SealedBidAuction(bidders={self.bidders}, items={self.items}, mechanism={self.mechanism!r}, demand={self.demand!r}, "
+                f"rounds={self.rounds}, budget={self.budget}, grid={self.grid})")
+
+    # -- rules -------------------------------------------------------------------------------------------------------------------
+
+    def initial(self, batch: int, rng: np.random.Generator) -> AuctionState:
+        """Values are drawn; nothing is sold yet."""
+        return self.start(self.prior.sample(rng.random((batch, self.prior.draws))))
+
+    def start(self, values: Array) -> AuctionState:
+        """The state in which `values` (B, n, m) have just been drawn."""
+        batch, n, _ = values.shape
+        nothing = np.zeros_like(values)
+        return AuctionState(
+            value=values, budget=np.full((batch, n), math.inf if self.budget is None else self.budget), round=np.zeros(batch, np.int64),
+            sold_value=values, bid=nothing, allocation=nothing, payment=np.zeros((batch, n)),
+        )
+
+    def observe(self, state: AuctionState, role: str) -> Array:
+        """Own values, then progress and money left where they matter: (B, n, m + extras)."""
+        if self.rounds == 1 and self.budget is None:
+            return state.value
+        parts = [state.value]
+        if self.rounds > 1:
+            parts.append(np.broadcast_to((state.round / self.rounds)[:, None, None], (*state.budget.shape, 1)))
+        if self.budget is not None:
+            parts.append((state.budget / self.budget)[..., None])
+        return np.concatenate(parts, axis=-1)
+
+    def step(self, state: AuctionState, actions: Mapping[str, Array], rng: np.random.Generator) -> tuple[AuctionState, Array]:
+        """Reports are collected, the mechanism decides, and fresh values are drawn if another round follows."""
+        state, utility = self.sell(state, self.bids(actions["bidder"]))
+        if self.rounds > 1:
+            fresh = self.prior.sample(rng.random((len(state.round), self.prior.draws)))
+            state = state._replace(value=np.where((state.round < self.rounds)[:, None, None], fresh, state.value))
+        return state, utility
+
+    def bids(self, action: Array) -> Array:
+        """Reports (B, n, m) that the actions of the bidders stand for."""
+        return action.astype(np.float64) if self.grid is None else self.reports[action]
+
+    def sell(self, state: AuctionState, bids: Array) -> tuple[AuctionState, Array]:
+        """One round without nature: the state after it (values unchanged) and the utilities (B, n)."""
+        budget = state.budget
+        if self.budget is not None:
+            total = bids.sum(axis=-1)
+            bids = bids * (np.minimum(budget, total) / np.maximum(total, np.finfo(float).tiny))[..., None]
+        allocation, payment = self.mechanism.outcome(bids)
+        utility: Array = value(state.value, allocation, self.demand) - payment
+        if self.budget is not None:
+            budget = np.maximum(budget - payment, 0.0)  # a rounding error must not become a debt
+        return AuctionState(state.value, budget, state.round + 1, state.value, bids, allocation, payment), utility
+
+    def terminal(self, state: AuctionState) -> Array:
+        """After the last round."""
+        over: Array = state.round >= self.rounds
+        return over
+
+    # -- reports and truths ----------------------------------------------------------------------------------------------------------
+
+    def info(self, state: AuctionState, role: str) -> dict[str, Array]:
+        """Allocation, payment and utility of the last round; with `audit`, what truth and the best answer would have earned."""
+        if not self.audit:
+            return {"allocation": state.allocation, "payment": state.payment}
+        utility = value(state.sold_value, state.allocation, self.demand) - state.payment
+        facts = {"allocation": state.allocation, "payment": state.payment, "utility": utility}
+        truthful = np.stack([self._utility_of_truth(state, i) for i in range(self.bidders)], axis=-1)
+        facts["truthful_utility"] = np.where((state.round > 0)[:, None], truthful, 0.0)
+        menus = getattr(self.mechanism, "menus", None)
+        if menus is not None:
+            menu = menus(state.bid)
+            best = menu.utility(state.sold_value).max(axis=-1)
+            facts |= {"chosen_element": menu.utility(state.bid).argmax(axis=-1), "menu_items": menu.items, "menu_prices": menu.prices}
+            facts["regret"] = np.where((state.round > 0)[:, None], np.maximum(best - utility, 0.0), 0.0)
+        elif self.mechanism.truthful:
+            facts["regret"] = np.where((state.round > 0)[:, None], np.maximum(facts["truthful_utility"] - utility, 0.0), 0.0)
+        return facts
+
+    def _utility_of_truth(self, state: AuctionState, i: int) -> Array:
+        bids = state.bid.copy()
+        bids[:, i] = state.sold_value[:, i]
+        outcome = self.mechanism.outcome(bids)
+        truth: Array = (value(state.sold_value, outcome.allocation, self.demand) - outcome.payment)[:, i]
+        return truth
+
+    def equilibrium(self) -> Mapping[str, Policy] | None:
+        """Bids of the symmetric equilibrium, or the truth where that is dominant; `None` with budgets, grids or no closed form."""
+        if self.budget is not None or self.grid is not None:
+            return None
+        bids = equilibrium_bids(self.mechanism, self.prior, self.demand)
+        if bids is None:
+            return None
+        return {"bidder": EquilibriumBidder(bids, self.items, tuple(self.high.tolist()))}
+
+    def truths(self) -> tuple[Truth, ...]:
+        """Expected revenue and bidder's utility in equilibrium, optimum and bounds, for one round."""
+        return known_numbers(self.mechanism, self.prior, self.demand)
+
+    def render_text(self, state: AuctionState, lane: int = 0) -> str:
+        """A table of the round last played (before the first: of the values alone)."""
+        values = state.value if state.round[lane] == 0 else state.sold_value
+        lines = [f"round {int(state.round[lane])} of {self.rounds}   mechanism {type(self.mechanism).__name__}",
+                 f"{'bidder':>8} {'value':>{8 * self.items}} {'report':>{8 * self.items}} {'wins':>{8 * self.items}} {'pays':>8}"]
+        for i in range(self.bidders):
+            cells = ["".join(f"{x:8.3f}" for x in part[lane, i]) for part in (values, state.bid, state.allocation)]
+            lines.append(f"{i:>8} {cells[0]} {cells[1]} {cells[2]} {state.payment[lane, i]:8.3f}")
+        return "\n".join(lines)
+
+
+def _down(x: Array) -> Array:
+    y = x.astype(np.float32)
+    return np.where(y > x, np.nextafter(y, np.float32(-np.inf)), y)
+
+
+def _up(x: Array) -> Array:
+    y = x.astype(np.float32)
+    return np.where(y < x, np.nextafter(y, np.float32(np.inf)), y)

@@ -1,0 +1,221 @@
+"""Standard sales, item by item or as one bundle: first price, second price, all-pay, posted prices.
+
+The functions take parameters as numbers, arrays or tensors (a reserve may differ by lane and carry a gradient); the
+classes are their frozen, named form. A report equal to the reserve or to the posted price buys. `B` lanes, `n`
+bidders, `m` items.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import array_api_compat
+
+from walras.envs.auctions.mechanism import DEMANDS, Array, Mechanism, Outcome, check_items, like, per_item
+
+
+def _rows(xp: Array, bids: Array) -> Array:
+    """A contiguous copy (n, B, m).
+
+    Loops over a leading bidder axis run along long rows, several times faster than over a short middle axis.
+    """
+    return xp.stack([bids[:, i] for i in range(bids.shape[1])])
+
+
+def _won(xp: Array, rows: Array, threshold: Array) -> Array:
+    """Equal shares (n, B, m) among the reports that reach `threshold` (B, m), which is at least the highest report."""
+    wins = xp.astype(rows >= threshold, rows.dtype)
+    winners = xp.sum(wins, axis=0)
+    return wins * (1.0 / xp.maximum(winners, xp.ones_like(winners)))
+
+
+def _outcome(xp: Array, won: Array, price: Array) -> Outcome:
+    """The outcome of winning probabilities (n, B, m) at prices broadcastable to them, paid on winning."""
+    return Outcome(xp.permute_dims(won, (1, 0, 2)), xp.permute_dims(xp.sum(won * price, axis=-1), (1, 0)))
+
+
+def first_price(bids: Array, reserve: Array = 0.0) -> Outcome:
+    """Each item to its highest report, at that report, if it reaches `reserve` (a number, (m,) or (B, m)).
+
+    Ties share.
+    """
+    xp = array_api_compat.array_namespace(bids)
+    rows = _rows(xp, bids)
+    won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), like(xp, reserve, bids)))
+    return _outcome(xp, won, rows)
+
+
+def second_price(bids: Array, reserve: Array = 0.0) -> Outcome:
+    """Each item to its highest report, at the larger of second report and `reserve` (a number, (m,) or (B, m))."""
+    xp = array_api_compat.array_namespace(bids)
+    rows = _rows(xp, bids)
+    top, second = rows[0], xp.zeros_like(rows[0])
+    for i in range(1, rows.shape[0]):
+        second = xp.maximum(second, xp.minimum(top, rows[i]))
+        top = xp.maximum(top, rows[i])
+    floor = like(xp, reserve, bids)
+    return _outcome(xp, _won(xp, rows, xp.maximum(top, floor)), xp.maximum(second, floor))
+
+
+def all_pay(bids: Array, reserve: Array = 0.0) -> Outcome:
+    """Each item to its highest report, if it reaches `reserve` (a number, (m,) or (B, m)); ties share.
+
+    Every report is paid, won or not; one below the reserve is no bid and pays nothing.
+    """
+    xp = array_api_compat.array_namespace(bids)
+    rows = _rows(xp, bids)
+    floor = like(xp, reserve, bids)
+    won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), floor))
+    paid = xp.astype(rows >= floor, bids.dtype)
+    return Outcome(xp.permute_dims(won, (1, 0, 2)), _outcome(xp, paid, rows).payment)
+
+
+_RULES: dict[str, Callable[[Array, Array], Outcome]] = {
+    "first": first_price,
+    "second": second_price,
+    "all-pay": all_pay,
+}
+
+
+def bundle_sale(bids: Array, rule: str, reserve: Array = 0.0) -> Outcome:
+    """All items as one lot under `rule` ("first", "second" or "all-pay"), on the sum of each row of reports."""
+    xp = array_api_compat.array_namespace(bids)
+    won, payment = _RULES[rule](xp.sum(bids, axis=-1, keepdims=True), reserve)
+    return Outcome(xp.broadcast_to(won, bids.shape), payment)
+
+
+def posted_price(bids: Array, prices: Array, demand: str = "additive") -> Outcome:
+    """Bidders buy, in index order, at `prices` (a number, (m,) or (B, m)) what is left and worth its price to them.
+
+    Additive bidders buy every such item, unit-demand bidders the one with the largest surplus (the lowest index at
+    ties).
+    """
+    xp = array_api_compat.array_namespace(bids)
+    price = xp.broadcast_to(like(xp, prices, bids), (bids.shape[0], bids.shape[2]))
+    left, bought = xp.ones_like(price), []
+    for i in range(bids.shape[1]):
+        surplus = bids[:, i] - price
+        take = xp.astype(surplus >= 0, bids.dtype) * left
+        if demand == "unit":
+            offer = xp.where(take > 0, surplus, xp.full_like(surplus, -1.0))
+            index = xp.arange(bids.shape[2], device=array_api_compat.device(bids))
+            take = take * xp.astype(xp.argmax(offer, axis=-1)[:, None] == index, bids.dtype)
+        left = left - take
+        bought.append(take)
+    return _outcome(xp, xp.stack(bought), price)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sale(Mechanism):
+    """Shared text of the item-wise sales: a `reserve` for all items or one for each."""
+
+    reserve: float | tuple[float, ...] = 0.0
+
+    deterministic = True
+
+    def __post_init__(self) -> None:
+        """Check the reserve."""
+        object.__setattr__(self, "reserve", per_item("reserve", self.reserve))
+
+    def check_size(self, bidders: int, items: int) -> None:
+        """A reserve for each item fixes the number of items."""
+        check_items("reserve", self.reserve, items)
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstPrice(_Sale):
+    """Item-wise first-price auction.
+
+    Each item to its highest report at that report (Vickrey 1961; Krishna, "Auction Theory", chapter 2).
+    """
+
+    truthful = False
+    individually_rational = True
+
+    def outcome(self, bids: Array) -> Outcome:
+        """Outcome for `bids` (B, n, m)."""
+        return first_price(bids, self.reserve)
+
+
+@dataclasses.dataclass(frozen=True)
+class SecondPrice(_Sale):
+    """Item-wise second-price auction: each item at the larger of the second report and the reserve (Vickrey 1961)."""
+
+    truthful = True
+    individually_rational = True
+
+    def outcome(self, bids: Array) -> Outcome:
+        """Outcome for `bids` (B, n, m)."""
+        return second_price(bids, self.reserve)
+
+
+@dataclasses.dataclass(frozen=True)
+class AllPay(_Sale):
+    """Item-wise all-pay auction: every report that reaches the reserve is paid (Krishna, section 3.2)."""
+
+    truthful = False
+    individually_rational = False
+
+    def outcome(self, bids: Array) -> Outcome:
+        """Outcome for `bids` (B, n, m)."""
+        return all_pay(bids, self.reserve)
+
+
+@dataclasses.dataclass(frozen=True)
+class BundleSale(Mechanism):
+    """All items as one lot by `rule` on the sums of the reports: "first", "second" or "all-pay", with one `reserve`."""
+
+    rule: str = "second"
+    reserve: float = 0.0
+
+    deterministic = True
+
+    def __post_init__(self) -> None:
+        """Check rule and reserve."""
+        if self.rule not in _RULES:
+            raise ValueError(f"rule: must be one of {sorted(_RULES)}, got {self.rule!r}")
+        reserve = per_item("reserve", self.reserve)
+        if isinstance(reserve, tuple):
+            raise ValueError(f"reserve: the bundle has one reserve, got {self.reserve!r}")
+        object.__setattr__(self, "reserve", reserve)
+
+    @property
+    def truthful(self) -> bool:
+        """True for the second-price rule."""
+        return self.rule == "second"
+
+    @property
+    def individually_rational(self) -> bool:
+        """True unless all pay."""
+        return self.rule != "all-pay"
+
+    def outcome(self, bids: Array) -> Outcome:
+        """Outcome for `bids` (B, n, m)."""
+        return bundle_sale(bids, self.rule, self.reserve)
+
+
+@dataclasses.dataclass(frozen=True)
+class PostedPrice(Mechanism):
+    """Take-it-or-leave-it `prices` (one, or one for each item); bidders are served in index order."""
+
+    prices: float | tuple[float, ...]
+    demand: str = "additive"
+
+    truthful = True
+    individually_rational = True
+    deterministic = True
+
+    def __post_init__(self) -> None:
+        """Check prices and demand."""
+        object.__setattr__(self, "prices", per_item("prices", self.prices))
+        if self.demand not in DEMANDS:
+            raise ValueError(f"demand: must be one of {DEMANDS}, got {self.demand!r}")
+
+    def check_size(self, bidders: int, items: int) -> None:
+        """A price for each item fixes the number of items."""
+        check_items("prices", self.prices, items)
+
+    def outcome(self, bids: Array) -> Outcome:
+        """Outcome for `bids` (B, n, m)."""
+        return posted_price(bids, self.prices, self.demand)

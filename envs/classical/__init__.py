@@ -1,0 +1,1 @@
+"""The classical games of economics, one short file each."""

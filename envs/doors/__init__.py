@@ -1,0 +1,1 @@
+"""Doors: each written once, for all games. `single` and `vector` (Gymnasium), `sb3`, `parallel` and `aec` (PettingZoo), `openspiel`."""

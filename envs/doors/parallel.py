@@ -1,0 +1,155 @@
+"""The PettingZoo parallel door: all participants of a game act together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+import pettingzoo
+from gymnasium import spaces
+
+from walras.envs.arena import Arena, Ended
+from walras.envs.doors.single import render
+from walras.envs.game import Array, Game
+from walras.envs.registry import as_game
+from walras.envs.seats import fill_seats
+from walras.envs.spaces import fresh, pick
+
+
+class Table:
+    """What the parallel and the AEC door share: one lane of a game, agents who act from outside, spaces, observations.
+
+    Where a role has an action mask, its observation becomes `{"observation": ..., "action_mask": int8}`, as PettingZoo's own games
+    have it; an agent who is not to move may then only give its first action.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4, "name": "walras", "is_parallelizable": True}
+
+    def __init__(
+        self, game: Game[Any] | str, *, seats: Mapping[str, Any] | None = None, render_mode: str | None = None,
+        max_cycles: int | None = None, **parameters: Any,
+    ) -> None:
+        """Open the table.
+
+        Args:
+            game: registered id or game object.
+            seats: role or agent -> policy for seats that are played inside; they do not appear as agents.
+            render_mode: `"ansi"`, `"rgb_array"` or `None`.
+            max_cycles: truncate after so many steps, in place of the game's own limit.
+            parameters: of the game, when an id is given.
+
+        Raises:
+            ValueError: if a seat is unknown, nobody is left outside, or the render mode is unknown.
+        """
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(f"render_mode: {render_mode!r} given, one of {self.metadata['render_modes']} or None needed")
+        self.render_mode = render_mode
+        self.game = as_game(game, parameters)
+        policies = fill_seats(self.game, seats or {})
+        self.possible_agents = [agent for agent in self.game.agents if agent not in policies]
+        if not self.possible_agents:
+            raise ValueError("seats: every seat is filled; nobody is left to act from outside")
+        if max_cycles is not None and max_cycles < 1:
+            raise ValueError(f"max_cycles must be at least 1, got {max_cycles}")
+        self.max_cycles = max_cycles
+        self._arena = Arena(self.game, 1, policies)
+        self._arena.seed(0)
+        self._arena.deal()
+        self._masked = {agent: self._arena.mask(agent) is not None for agent in self.possible_agents}
+        self.observation_spaces = {agent: self._space(agent) for agent in self.possible_agents}
+        self.action_spaces = {agent: fresh(self.game.seat[agent][0].action_space) for agent in self.possible_agents}
+        self._seeded = False
+
+    def observation_space(self, agent: str) -> gymnasium.Space[Any]:
+        """The agent's observation space (the same object at every call)."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> gymnasium.Space[Any]:
+        """The agent's action space (the same object at every call)."""
+        return self.action_spaces[agent]
+
+    def render(self) -> Any:
+        """Text or picture of the current state; `None` without a render mode."""
+        return render(self.game, self._arena.state, self.render_mode)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def snapshot(self) -> dict[str, Array]:
+        """Everything that determines the rules' future, as plain arrays."""
+        return self._arena.snapshot()
+
+    def _deal(self, seed: int | None, options: Mapping[str, Any] | None) -> None:
+        if seed is None and not self._seeded:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        if seed is not None:
+            self._arena.seed(seed, int((options or {}).get("lane", 0)))
+            self._seeded = True
+        self._arena.horizon = self.game.horizon if self.max_cycles is None else self.max_cycles
+        self._arena.deal()
+
+    def _space(self, agent: str) -> gymnasium.Space[Any]:
+        role = self.game.seat[agent][0]
+        inner = fresh(role.observation_space)
+        if not self._masked[agent]:
+            return inner
+        return spaces.Dict({"observation": inner, "action_mask": spaces.MultiBinary(int(role.action_space.n))})  # type: ignore[attr-defined]
+
+    def _observe(self, agent: str) -> Any:
+        seen = pick(self._arena.observe(agent), 0)
+        mask = self._arena.mask(agent)
+        return seen if mask is None else {"observation": seen, "action_mask": mask[0].astype(np.int8)}
+
+    def _info(self, agent: str) -> dict[str, Any]:
+        return {name: value[0] for name, value in self._arena.info(agent).items()}
+
+    def _row(self, actions: Mapping[str, Any]) -> Ended:
+        return self._arena.step({agent: np.asarray(action)[None] for agent, action in actions.items()})
+
+
+class GameParallelEnv(Table, pettingzoo.ParallelEnv[str, Any, Any]):
+    """All outside agents of a game, acting at once; in a game of turns `info["to_move"]` says whose action counts.
+
+    `reset(seed=s, options={"lane": i})` is lane `i` of every batched door seeded with `s`.
+    """
+
+    def __init__(self, game: Game[Any] | str, **arguments: Any) -> None:
+        """Open the table; arguments as for `Table`."""
+        super().__init__(game, **arguments)
+        self.agents: list[str] = []
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Begin an episode; without a seed, the next one under the last seed (a random seed at first)."""
+        self._deal(seed, options)
+        self.agents = list(self.possible_agents)
+        return {agent: self._observe(agent) for agent in self.agents}, {agent: self._info(agent) for agent in self.agents}
+
+    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
+        """Everybody acts.
+
+        Raises:
+            ValueError: if an agent's action is missing, outside its space or illegal.
+        """
+        if not self.agents:
+            raise gymnasium.error.ResetNeeded("step() called while no episode is running: call reset()")
+        missing = [agent for agent in self.agents if agent not in actions]
+        if missing:
+            raise ValueError(f"actions: none given for {missing}")
+        ended = self._row({agent: actions[agent] for agent in self.agents})
+        agents = self.agents
+        rewards = {agent: float(ended.rewards[0, self.game.seat[agent][2]]) for agent in agents}
+        terminated, truncated = bool(ended.terminated[0]), bool(ended.truncated[0])
+        if terminated or truncated:
+            self.agents = []
+        return (
+            {agent: self._observe(agent) for agent in agents}, rewards, dict.fromkeys(agents, terminated),
+            dict.fromkeys(agents, truncated), {agent: self._info(agent) for agent in agents},
+        )
+
+    def _info(self, agent: str) -> dict[str, Any]:
+        info = super()._info(agent)
+        if not self._arena.simultaneous:
+            info["to_move"] = bool(self._arena.moving(agent)[0])
+        return info

@@ -1,0 +1,124 @@
+"""The list of games, and their registration with Gymnasium and PettingZoo. Strings only: nothing is imported until it is made."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium
+import pettingzoo
+
+from walras.envs.game import Game
+
+Status = Literal["verified", "runs", "known issue"]
+
+
+@dataclass(frozen=True)
+class GameSpec:
+    """One entry of the registry.
+
+    Attributes:
+        id: `namespace/Name-vN`, the same in all registries; the version rises when a change in the rules changes results.
+        entry_point: `"module:Class"` of the game.
+        kwargs: its parameters under this id.
+        title: one line for tables.
+        source: the paper or book the setting comes from.
+        status: `verified` (checked against theory or published figures by the tests), `runs`, or `known issue`.
+    """
+
+    id: str
+    entry_point: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    source: str = ""
+    status: Status = "runs"
+
+    def make(self, **parameters: Any) -> Game[Any]:
+        """The game with these parameters over the registered ones."""
+        module, _, attribute = self.entry_point.partition(":")
+        game: Game[Any] = getattr(importlib.import_module(module), attribute)(**{**self.kwargs, **parameters})
+        return game
+
+
+_games: dict[str, GameSpec] = {}
+_ID = re.compile(r"[\w.-]+/[A-Z]\w*-v\d+")
+
+
+def register(
+    id: str, entry_point: str, *, kwargs: Mapping[str, Any] | None = None, title: str = "", source: str = "", status: Status = "runs"
+) -> None:
+    """Register a game under `id` with walras, Gymnasium (single and vector) and PettingZoo (parallel and AEC).
+
+    Args:
+        id: `namespace/CamelName-vN`.
+        entry_point: `"module:Class"` of a `walras.Game`.
+        kwargs: JSON-able parameters.
+        title: one line for tables.
+        source: the paper or book.
+        status: how far it is checked.
+
+    Raises:
+        ValueError: if the id or entry point is malformed, or the id is taken by another entry point.
+    """
+    if not _ID.fullmatch(id):
+        raise ValueError(f"id: {id!r} is not of the form 'namespace/CamelName-v0'")
+    if not re.fullmatch(r"[\w.]+:\w+", entry_point):
+        raise ValueError(f"entry_point: {entry_point!r} is not of the form 'package.module:Class'")
+    spec = GameSpec(id, entry_point, dict(kwargs or {}), title, source, status)
+    if id in _games:
+        if _games[id] == spec:
+            return
+        raise ValueError(f"id: {id!r} is already registered for {_games[id].entry_point}")
+    _games[id] = spec
+    doors = "walras.envs.doors"
+    gymnasium.register(
+        id=id, entry_point=f"{doors}.single:SeatEnv", vector_entry_point=f"{doors}.vector:SeatVectorEnv", kwargs={"game": id}
+    )
+    pettingzoo.register("parallel", id, entry_point=f"{doors}.parallel:GameParallelEnv", kwargs={"game": id})
+    pettingzoo.register("aec", id, entry_point=f"{doors}.aec:GameAECEnv", kwargs={"game": id})
+
+
+def spec(id: str) -> GameSpec:
+    """The registry's entry.
+
+    Raises:
+        KeyError: if the id is unknown; the message names close matches.
+    """
+    if id not in _games:
+        close = difflib.get_close_matches(id, _games, n=3, cutoff=0.4)
+        raise KeyError(f"id: {id!r} is not a registered game" + (f"; did you mean {close}?" if close else f"; known: {list(_games)}"))
+    return _games[id]
+
+
+def specs() -> tuple[GameSpec, ...]:
+    """All registered games, in order of registration."""
+    return tuple(_games.values())
+
+
+def make(id: str, **parameters: Any) -> Game[Any]:
+    """The game registered under `id`, with `parameters` over its registered ones.
+
+    Raises:
+        KeyError: if the id is unknown.
+        TypeError, ValueError: if the game refuses a parameter.
+    """
+    return spec(id).make(**parameters)
+
+
+def as_game(game: Game[Any] | str, parameters: Mapping[str, Any]) -> Game[Any]:
+    """A game from an id and parameters, or the game itself (then without parameters).
+
+    Raises:
+        TypeError: if parameters are given beside a finished game, or `game` is neither.
+    """
+    if isinstance(game, str):
+        return make(game, **parameters)
+    if not isinstance(game, Game):
+        raise TypeError(f"game: an id or a walras.Game is needed, got {type(game).__name__}")
+    if parameters:
+        raise TypeError(f"game: parameters {sorted(parameters)} can be given with an id only, not with a finished game")
+    return game

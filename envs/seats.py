@@ -1,0 +1,157 @@
+"""Who sits where: anything that can act, turned into one kind of policy.
+
+A policy is called as `policy(observation, mask=..., rng=...)` with the observations (B, *shape) of one agent and returns actions
+(B, *shape). `mask` is (B, n_actions) bool or `None`; `rng` draws `rng.random((B, ...))`. Policies that name neither keyword are
+called without them, so `lambda value: value / 2` is a policy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from walras.envs.game import Array, Game, Observation, Policy
+from walras.envs.spaces import sample_batch
+
+PolicyFactory = Callable[[Game[Any], str], Policy]
+
+_named: dict[str, str | PolicyFactory] = {
+    "random": "walras.envs.seats:random_policy",
+    "equilibrium": "walras.envs.seats:equilibrium_policy",
+    "truthful": "walras.agents.scripted:truthful",
+    "best-response": "walras.agents.best_response:best_response",
+    "zero": "walras.agents.scripted:zero",
+}
+
+
+def register_policy(name: str, factory: str | PolicyFactory) -> None:
+    """Make `name` usable wherever a seat is filled by a string.
+
+    Args:
+        name: what users write.
+        factory: `factory(game, agent) -> policy`, or its address `"module:function"`, imported at first use.
+    """
+    _named[name] = factory
+
+
+def policy_names() -> tuple[str, ...]:
+    """All names a seat may be filled with."""
+    return tuple(sorted(_named))
+
+
+def as_policy(who: Any, game: Game[Any], agent: str) -> Policy:
+    """The policy of `agent`, from a name, a callable, or a model with `predict` (Stable-Baselines3).
+
+    Raises:
+        ValueError: if `who` is an unknown name, or names an equilibrium that is not known.
+        TypeError: if `who` cannot act.
+    """
+    if isinstance(who, str):
+        if who not in _named:
+            raise ValueError(f"seat {agent!r}: {who!r} is not a policy; known names are {list(policy_names())}")
+        factory = _named[who]
+        if isinstance(factory, str):
+            module, _, attribute = factory.partition(":")
+            factory = getattr(importlib.import_module(module), attribute)
+        return _with_keywords(factory(game, agent))
+    if callable(getattr(who, "predict", None)):
+        return _Model(who)
+    if not callable(who):
+        raise TypeError(f"seat {agent!r}: a policy name, a callable or a model with predict() is needed, got {type(who).__name__}")
+    return _with_keywords(who)
+
+
+def fill_seats(game: Game[Any], seats: Mapping[str, Any]) -> dict[str, Policy]:
+    """Agent -> policy for a mapping by agent or role (an agent's own entry goes before its role's).
+
+    Raises:
+        ValueError: if a key is neither an agent nor a role of the game.
+    """
+    roles = {role.name for role in game.roles}
+    for name in seats:
+        if name not in roles and name not in game.seat:
+            raise ValueError(f"seats: {name!r} is neither a role {sorted(roles)} nor an agent {list(game.agents)}")
+    policies = {}
+    for agent, (role, _, _) in game.seat.items():
+        who = seats.get(agent, seats.get(role.name))
+        if who is not None:
+            policies[agent] = as_policy(who, game, agent)
+    return policies
+
+
+def default_policy(game: Game[Any], agent: str) -> Policy:
+    """What fills a seat nobody spoke for: the equilibrium where the game knows one, else uniformly random actions."""
+    known = game.equilibrium()
+    if known is not None and (agent in known or game.seat[agent][0].name in known):
+        return as_policy("equilibrium", game, agent)
+    return as_policy("random", game, agent)
+
+
+@dataclass(frozen=True)
+class RandomPolicy:
+    """Uniform over an action space, over the legal actions where there is a mask."""
+
+    space: gymnasium.Space[Any]
+
+    def __call__(self, observation: Observation, *, mask: Array | None, rng: np.random.Generator) -> Array:
+        """Actions (B, *shape)."""
+        batch = len(next(iter(observation.values())) if isinstance(observation, dict) else observation)
+        return sample_batch(self.space, batch, mask, rng)
+
+
+def random_policy(game: Game[Any], agent: str) -> Policy:
+    """The random policy of that seat."""
+    return RandomPolicy(game.seat[agent][0].action_space)
+
+
+def equilibrium_policy(game: Game[Any], agent: str) -> Policy:
+    """The game's own equilibrium policy of that seat.
+
+    Raises:
+        ValueError: if the game states none.
+    """
+    known = game.equilibrium() or {}
+    role = game.seat[agent][0].name
+    if agent not in known and role not in known:
+        raise ValueError(f"seat {agent!r}: no equilibrium is known for {game!r}")
+    return known.get(agent, known.get(role))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A Stable-Baselines3 model, acting deterministically."""
+
+    model: Any
+
+    def __call__(self, observation: Observation, *, mask: Array | None = None, rng: object = None) -> Any:
+        if mask is not None and "action_masks" in inspect.signature(self.model.predict).parameters:
+            return self.model.predict(observation, action_masks=mask, deterministic=True)[0]
+        return self.model.predict(observation, deterministic=True)[0]
+
+
+@dataclass(frozen=True)
+class _Keywords:
+    """A callable that is given just those of `mask` and `rng` which its signature names."""
+
+    policy: Policy
+    names: tuple[str, ...]
+
+    def __call__(self, observation: Observation, **keywords: Any) -> Any:
+        return self.policy(observation, **{name: keywords[name] for name in self.names})
+
+
+def _with_keywords(policy: Policy) -> Policy:
+    try:
+        parameters = inspect.signature(policy).parameters
+    except (TypeError, ValueError):  # ufuncs and some builtins tell no signature: they take the observation only
+        return _Keywords(policy, ())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return policy
+    names = tuple(name for name in ("mask", "rng") if name in parameters)
+    return policy if len(names) == 2 else _Keywords(policy, names)

@@ -1,0 +1,100 @@
+"""Batches of one agent's space: what shape they have, and a clear error when an array does not fit."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from walras.envs.game import Array, Observation
+
+FLAT_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+def empty(space: gymnasium.Space[Any], *lead: int) -> Array:
+    """Zeros (the start of a Discrete) of shape (*lead, *space.shape) in the space's dtype."""
+    if isinstance(space, spaces.Discrete):
+        return np.full(lead, space.start, space.dtype)
+    return np.zeros((*lead, *cast(tuple[int, ...], space.shape)), space.dtype)
+
+
+def fresh(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
+    """An equal space with its own random state (two environments must never share one)."""
+    import copy
+
+    return copy.deepcopy(space)
+
+
+def cast_observation(space: gymnasium.Space[Any], value: Observation) -> Observation:
+    """The observation in the space's dtype(s), so that every door shows the same numbers."""
+    if isinstance(space, spaces.Dict):
+        parts = cast(dict[str, Array], value)
+        return {key: cast(Array, cast_observation(sub, parts[key])) for key, sub in space.spaces.items()}
+    array = cast(Array, value)
+    return array if array.dtype == space.dtype else array.astype(cast(Any, space.dtype))
+
+
+def pick(value: Observation, index: Any) -> Observation:
+    """`value[index]`, inside a dict of arrays too."""
+    if isinstance(value, dict):
+        return {key: part[index] for key, part in value.items()}
+    return cast(Array, value[index])
+
+
+def check_actions(space: gymnasium.Space[Any], actions: Any, lead: tuple[int, ...], name: str) -> Array:
+    """`actions` as an array (*lead, *space.shape) in the space's dtype.
+
+    Raises:
+        ValueError: naming `name`, if the shape is wrong, a number is NaN or outside the space, or a Discrete action is not an
+            integer.
+    """
+    try:
+        array = np.asarray(actions)
+    except ValueError as error:
+        raise ValueError(f"{name}: actions of unequal shapes cannot form an array") from error
+    shape = lead + cast(tuple[int, ...], space.shape)
+    if array.shape != shape:
+        raise ValueError(f"{name}: shape {array.shape} given, {shape} needed ({space})")
+    if isinstance(space, spaces.Box):
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{name}: dtype {array.dtype} given, numbers needed ({space})")
+        if array.dtype != space.dtype:
+            array = array.astype(space.dtype)
+        if not ((array >= space.low).all() and (array <= space.high).all()):
+            worst = array[~((array >= space.low) & (array <= space.high))].flat[0]
+            raise ValueError(f"{name}: {worst} lies outside the action space {space}")
+        return array
+    if array.dtype.kind not in "iub":
+        raise ValueError(f"{name}: dtype {array.dtype} given, integers needed ({space})")
+    low, high = _integer_range(space)
+    if not ((array >= low).all() and (array < high).all()):
+        worst = array[~((array >= low) & (array < high))].flat[0]
+        raise ValueError(f"{name}: {worst} lies outside the action space {space}")
+    return array.astype(cast(Any, space.dtype), copy=False)
+
+
+def _integer_range(space: gymnasium.Space[Any]) -> tuple[Any, Any]:
+    if isinstance(space, spaces.Discrete):
+        return space.start, space.start + space.n
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.start, space.start + space.nvec
+    return 0, 2
+
+
+def sample_batch(space: gymnasium.Space[Any], batch: int, mask: Array | None, rng: np.random.Generator) -> Array:
+    """`batch` uniform draws from an action space by `rng.random`, restricted to `mask` (B, n_actions) where given."""
+    if mask is not None:
+        u = rng.random((batch, 1)) * mask.sum(-1, keepdims=True)
+        start = space.start if isinstance(space, spaces.Discrete) else 0
+        chosen = (np.cumsum(mask, axis=-1) <= u).sum(-1)
+        return (chosen + start).astype(cast(Any, space.dtype))
+    u = rng.random((batch, *cast(tuple[int, ...], space.shape)))
+    if isinstance(space, spaces.Box):
+        low = np.where(np.isfinite(space.low), space.low, -1.0).astype(np.float64)
+        high = np.where(np.isfinite(space.high), space.high, 1.0).astype(np.float64)
+        drawn = (low + u * (high - low)).astype(cast(Any, space.dtype))
+        return np.clip(drawn, space.low, space.high)
+    low, high = _integer_range(space)
+    return (low + np.floor(u * (np.asarray(high) - low))).astype(cast(Any, space.dtype))
