@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from walras.envs.auctions.rules import SealedBidAuction
 from walras.envs.game import Array, Game, Observation
-from walras.envs.spaces import check_actions
+from walras.envs.spaces import ActionFit
 
 Action = float | int | tuple["Action", ...]
 
@@ -108,7 +108,7 @@ def shade(game: Game[Any], agent: str, factor: float) -> Shade:
     Raises:
         ValueError: if the game has no values to report, or `factor` lies outside [0, 1].
     """
-    role(game, agent)
+    _space(game, agent)
     if not isinstance(game, SealedBidAuction):
         raise ValueError(f"seat {agent!r}: {game!r} has no values that could be reported; a sealed-bid auction is needed")
     levels = None
@@ -124,8 +124,8 @@ def constant(game: Game[Any], agent: str, action: Any) -> Constant:
     Raises:
         ValueError: if the action lies outside the space.
     """
-    space = role(game, agent)
-    checked = check_actions(space, np.asarray(action)[None], (1,), f"action of {agent!r}")[0]
+    space = _space(game, agent)
+    checked = ActionFit(space)(np.asarray(action)[None], (1,), f"action of {agent!r}")[0]
     return Constant(_plain(checked.tolist()))
 
 
@@ -135,7 +135,7 @@ def zero(game: Game[Any], agent: str) -> Constant | FirstLegal:
     Raises:
         ValueError: if zero lies outside the space.
     """
-    space = role(game, agent)
+    space = _space(game, agent)
     if isinstance(space, spaces.Discrete):
         return FirstLegal(int(space.start))
     if isinstance(space, spaces.Box | spaces.MultiBinary | spaces.MultiDiscrete):
@@ -143,7 +143,7 @@ def zero(game: Game[Any], agent: str) -> Constant | FirstLegal:
     raise ValueError(f"seat {agent!r}: an action space {space} has no zero")
 
 
-def role(game: Game[Any], agent: str) -> gymnasium.Space[Any]:
+def _space(game: Game[Any], agent: str) -> gymnasium.Space[Any]:
     """Action space of `agent`.
 
     Raises:

@@ -6,13 +6,15 @@ ends its workers.
 
 from __future__ import annotations
 
+import importlib
+import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -61,11 +63,13 @@ def run_local(tasks: Sequence[Task], *, jobs: int, listener: Listener) -> Genera
 def _drain(source: deque[Task], jobs: int, listener: Listener) -> Generator[Record, None, list[Task]]:
     """Run tasks from `source` until it is empty or a worker dies; return the tasks that were then in flight."""
     running: dict[Future[Record], Task] = {}
+    begun: dict[tuple[str, str, int], Task] = {}
     lost: list[Task] = []
-    with _pool(min(jobs, len(source)), listener, running) as pool:
+    with _pool(min(jobs, len(source)), listener, begun) as pool:
         while (source or running) and not lost:
             while source and len(running) < jobs:
                 task = source.popleft()
+                begun[task.suite, task.case, task.seed] = task
                 try:
                     future = pool.submit(_in_worker, task)
                 except BrokenProcessPool:  # a worker died before it was given anything
@@ -88,12 +92,12 @@ def _drain(source: deque[Task], jobs: int, listener: Listener) -> Generator[Reco
 
 
 @contextmanager
-def _pool(jobs: int, listener: Listener, running: dict[Future[Record], Task]) -> Iterator[ProcessPoolExecutor]:
+def _pool(jobs: int, listener: Listener, begun: Mapping[tuple[str, str, int], Task]) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
     reader, writer = context.Pipe(duplex=False)
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(writer,))
-    thread = threading.Thread(target=_listen, args=(reader, listener, running), daemon=True)
+    thread = threading.Thread(target=_listen, args=(reader, listener, begun), daemon=True)
     thread.start()
     clean = False
     try:
@@ -109,22 +113,20 @@ def _pool(jobs: int, listener: Listener, running: dict[Future[Record], Task]) ->
         reader.close()
 
 
-def _listen(reader: Connection, listener: Listener, running: dict[Future[Record], Task]) -> None:
+def _listen(reader: Connection, listener: Listener, begun: Mapping[tuple[str, str, int], Task]) -> None:
     while True:
         try:
             suite, case, seed, fraction, text = reader.recv()
         except (EOFError, OSError):  # every writer is closed: the pool is gone
             return
-        for task in list(running.values()):
-            if (task.suite, task.case, task.seed) == (suite, case, seed):
-                listener(task, fraction, text)
+        listener(begun[suite, case, seed], fraction, text)
 
 
 def _start_worker(writer: Connection) -> None:
-    """Prepare a worker process: it must not outlive its parent, nor take its Ctrl-C, nor write into its standard
-    output."""
+    """Prepare a worker process: it must not outlive its parent, take its Ctrl-C, or write into its standard output."""
     global _writer
-    signal.signal(signal.SIGINT, signal.SIG_IGN) _writer = writer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _writer = writer
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
@@ -151,8 +153,10 @@ def _in_worker(task: Task) -> Record:
 
 
 def run_ray(tasks: Sequence[Task], *, jobs: int | None, listener: Listener) -> Generator[Record, None, None]:
-    """Run tasks on Ray: on the cluster this process is connected to or `RAY_ADDRESS` names, else on a local Ray of
-    its own.
+    """Run tasks on Ray.
+
+    On the cluster that this process is connected to or `RAY_ADDRESS` names; else on a local Ray that lives as long as
+    the run.
 
     Args:
         tasks: What to run; one CPU is asked for each (and one GPU for a case of cost `gpu`).
@@ -164,15 +168,15 @@ def run_ray(tasks: Sequence[Task], *, jobs: int | None, listener: Listener) -> G
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")
     except ImportError as error:
         raise MissingBackendError(f"the ray backend needs ray: {install_hint('ray')}") from error
     started = not ray.is_initialized()
     if started:
-        local = (
-            {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "num_cpus": jobs, "include_dashboard": False}
-        )
-        ray.init(log_to_driver=False, logging_level="ERROR", **local)
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if not os.environ.get("RAY_ADDRESS"):
+            options |= {"address": "local", "num_cpus": jobs, "include_dashboard": False}
+        ray.init(**options)
     try:
         yield from _on_ray(ray, tasks, listener)
     finally:

@@ -22,8 +22,7 @@ _MOST_POINTS = 300  # a chart is some 600 pixels wide: more points than that onl
 
 
 class Series(NamedTuple):
-    """A line with its band: `x`, `mean`, `low`, `high` are vectors of one length; the band is absent where `low` is
-    NaN."""
+    """A line with its band: vectors of one length; the band is absent where `low` is NaN."""
 
     label: str
     x: Vector
@@ -95,8 +94,8 @@ def line_chart(
     title: str = "",
     x_label: str = "",
     y_label: str = "",
-    width: int = 640,
-    height: int = 300,
+    width: int = 540,
+    height: int = 290,
 ) -> Markup:
     """Return a line chart as an SVG element; points that are not finite are left out.
 
@@ -141,24 +140,18 @@ def line_chart(
     parts.append(f'<line class="axis" x1="{left}" x2="{width - right}" y1="{base}" y2="{base}"/>')
     for tick in x_ticks:
         x = place_x(tick)
+        text = tick_text(tick, x_step)
         parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base}" y2="{base + 4}"/>')
-        parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{base + 17}" text-anchor="middle">{tick_text(tick, x_step)}</text>'
-        )
-    parts.append(
-       
-       
-       
-       
-        f'<text class="label" x="{(left + width -
-        right) / 2}" y="{height - 6}" text-anchor="middle">{escape(x_label)}</text>'
-    )
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{base + 17}" text-anchor="middle">{text}</text>')
+    centre = (left + width - right) / 2
+    parts.append(f'<text class="label" x="{centre}" y="{height - 6}" text-anchor="middle">{escape(x_label)}</text>')
     parts.append(f'<text class="label" x="{left - 50}" y="14">{escape(y_label)}</text>')
-    for line in references:
-        y = place_y(line.value)
-        parts.append(f'<line class="{line.kind}" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    for level in references:
+        y = place_y(level.value)
+        parts.append(f'<line class="{level.kind}" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(
-            f'<text class="{line.kind}-text" x="{width - right}" y="{y - 5:.1f}" text-anchor="end">{escape(line.label)}</text>'
+            f'<text class="{level.kind}-text" x="{width - right}" y="{y - 5:.1f}" text-anchor="end">'
+            f"{escape(level.label)}</text>"
         )
     for index, line in enumerate(series):
         colour = index % COLOURS
@@ -185,7 +178,10 @@ def interval_plot(
     width: int = 104,
     height: int = 18,
 ) -> Markup:
-    """Return a one-line plot: our mean and interval, ticks for truths, diamonds for published values; empty where there is nothing to compare."""
+    """Return a one-line plot: our mean and interval, ticks for truths, diamonds for published values.
+
+    Empty where there is nothing to compare.
+    """
     ends = [end for end in (low, high) if end is not None]
     marks = [*([value] if value is not None else []), *ends, *published, *truths]
     if value is None or not (published or truths) or max(marks) == min(marks):

@@ -53,7 +53,7 @@ def list_(*, json: Flag = False) -> int:
         suite = get_suite(name)
         for case in suite.cases:
             lacks = missing(case)
-            facts = {
+            facts: Row = {
                 "suite": name,
                 "title": suite.title,
                 "case": case.name,

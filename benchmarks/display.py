@@ -36,7 +36,7 @@ class Display(Protocol):
         """`total` tasks will be run; `stored` more are in the store already."""
 
     def update(self, task: Task, fraction: float, text: str) -> None:
-        """A task has started or has come so far."""
+        """A task has started or has come so far. May be told late, after `finish`."""
 
     def finish(self, record: Record) -> None:
         """A result is in the store."""
@@ -108,6 +108,7 @@ class Bars(Silent):
             console=self._console,
         )
         self._ids: dict[str, int] = {}
+        self._ended: set[str] = set()
 
     def __enter__(self) -> Self:
         """Show the bars."""
@@ -130,6 +131,8 @@ class Bars(Silent):
 
     def update(self, task: Task, fraction: float, text: str) -> None:
         """Move the task's bar."""
+        if task.label in self._ended:
+            return  # news that came later than the result
         if task.label not in self._ids:
             self._ids[task.label] = self._each.add_task(task.label, total=1.0, text=text)
         from rich.progress import TaskID
@@ -141,6 +144,7 @@ class Bars(Silent):
         from rich.progress import TaskID
 
         label = f"{record.suite}/{record.case} seed {record.seed}"
+        self._ended.add(label)
         number = self._ids.pop(label, None)
         if number is not None:
             self._each.remove_task(TaskID(number))

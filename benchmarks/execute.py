@@ -108,8 +108,7 @@ def install_hint(package: str) -> str:
 
 
 def missing(case: Case) -> str:
-    """Return why a case cannot run in this environment (`"needs torch (pip install walras[learn])"`), or an empty
-    string."""
+    """Return why a case cannot run here, such as `"needs torch (pip install walras[learn])"`, or an empty string."""
 
     def absent(name: str) -> bool:
         try:

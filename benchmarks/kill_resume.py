@@ -1,5 +1,4 @@
-"""Shows that a killed bench loses nothing: SIGKILL at random moments, resume, and compare with an uninterrupted run
-bit for bit.
+"""Shows that a killed bench loses nothing: SIGKILL at random moments, resume, compare bit for bit.
 
     python -m walras.benchmarks.kill_resume --kills 20
 
@@ -25,6 +24,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from walras.benchmarks.store import Record, Store, source_files
 from walras.benchmarks.suites import get_suite
@@ -32,6 +32,9 @@ from walras.benchmarks.suites import get_suite
 SUITE = "bench-selftest"
 # Orphans hold the killed run's standard error open; they are given this long to notice and go.
 GRACE_SECONDS = 20.0
+
+Contents: TypeAlias = dict[tuple[str, str, int, str], list[tuple[object, ...]]]
+"""The rows of a folder by suite, case, seed and code version."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class Bench:
             env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # so that orphans can be found and ended
         )
 
     def complete(self, folder: Path) -> None:
@@ -116,9 +120,16 @@ class Bench:
             raise RuntimeError(f"the bench ended with status {process.returncode}:\n{errors.decode(errors='replace')}")
 
     def kill_after(self, folder: Path, delay: float) -> tuple[bool, bool]:
-        """Run into `folder`, kill the run after `delay` seconds; return whether it was still running, and whether a
-        worker lived on."""
-        process = self.start(folder) try:
+        """Run into `folder` and kill the run after `delay` seconds.
+
+        Returns:
+            Whether it was still running, and whether a worker lived on.
+
+        Raises:
+            RuntimeError: If the run ended by itself and failed.
+        """
+        process = self.start(folder)
+        try:
             _, errors = process.communicate(timeout=delay)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
@@ -133,17 +144,17 @@ class Bench:
                 timeout=GRACE_SECONDS
             )  # returns when every process that inherited standard error is gone
         except subprocess.TimeoutExpired:
-            if process.stderr is not None:
-                process.stderr.close()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
             return True, True
         return True, False
 
 
-def contents(folder: Path) -> dict[tuple[str, str, int, str], list[tuple[object, ...]]]:
+def contents(folder: Path) -> Contents:
     """Return the rows of a folder by their key, as the texts that the store holds, without timings."""
     suite = get_suite(SUITE)
     timings = {metric.name for metric in suite.metrics if metric.kind == "timing"}
-    found: dict[tuple[str, str, int, str], list[tuple[object, ...]]] = {}
+    found: Contents = {}
     with Store(folder) as store:
         for record in store.records():
             kept = {name: value for name, value in record.metrics.items() if name not in timings}
@@ -154,6 +165,19 @@ def contents(folder: Path) -> dict[tuple[str, str, int, str], list[tuple[object,
 
 def _key(record: Record) -> tuple[str, str, int, str]:
     return record.suite, record.case, record.seed, record.code_version
+
+
+def compare(truth: Contents, rows: Contents) -> tuple[int, int, int, int]:
+    """Compare a folder's rows with those of the uninterrupted run.
+
+    Returns:
+        The numbers of rows that are lost, doubled (or not in the truth), different, and not done.
+    """
+    lost = len(truth.keys() - rows.keys())
+    doubled = len(rows.keys() - truth.keys()) + sum(len(same) - 1 for same in rows.values())
+    different = sum(rows[key] != truth[key] for key in rows.keys() & truth.keys())
+    failed = sum(row[4] != "done" for same in rows.values() for row in same)
+    return lost, doubled, different, failed
 
 
 def measure(*, kills: int, seeds: int, jobs: int, rng: random.Random) -> Verdict:
@@ -191,15 +215,8 @@ def measure(*, kills: int, seeds: int, jobs: int, rng: random.Random) -> Verdict
                 done += 1
                 amid += 0 < len(contents(folder)) < len(truth)
             bench.complete(folder)
-        lost = doubled = different = failed = 0
-        for folder in folders:
-            rows = contents(folder)
-            lost += len(truth.keys() - rows.keys())
-            doubled += len(rows.keys() - truth.keys()) + sum(len(same) - 1 for same in rows.values())
-            different += sum(rows[key] != truth[key] for key in rows.keys() & truth.keys())
-        failed = sum(
-            row[4] != "done" for rows in (truth, *map(contents, folders)) for same in rows.values() for row in same
-        )
+        compared = [compare(truth, contents(folder)) for folder in folders]
+        lost, doubled, different, failed = (sum(counts) for counts in zip(*compared, strict=True))
     seconds = round(time.monotonic() - begun, 1)
     return Verdict(done, amid, len(folders), len(truth), lost, doubled, different, failed, orphans, seconds)
 
@@ -224,8 +241,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     word = "nothing lost" if verdict.clean else "NOT CLEAN"
     print(
-        f"{word}: {verdict.kills} kills ({verdict.kills_amid_rows} amid the rows), {verdict.rows} rows in {verdict.folders} killed folders: "
-        f"{verdict.lost} lost, {verdict.doubled} doubled, {verdict.different} different, {verdict.orphans} orphans, {verdict.seconds} s"
+        f"{word}: {verdict.kills} kills ({verdict.kills_amid_rows} amid the rows), {verdict.rows} rows in each of "
+        f"{verdict.folders} killed folders: {verdict.lost} lost, {verdict.doubled} doubled, "
+        f"{verdict.different} different, {verdict.failed} failed, {verdict.orphans} orphans, {verdict.seconds} s"
     )
     print(json.dumps({**dataclasses.asdict(verdict), "clean": verdict.clean}))
     return 0 if verdict.clean else 1

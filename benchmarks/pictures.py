@@ -1,11 +1,11 @@
-"""Pictures of the report: a suite's drawing function on a matplotlib figure, turned into inline SVG that follows the
-page's colours."""
+"""The report's pictures: a suite's drawing function on a matplotlib figure, made inline SVG in the page's colours."""
 
 from __future__ import annotations
 
 import io
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -36,21 +36,22 @@ def draw(picture: Picture, results: Mapping[str, Sequence[Record]], salt: str) -
     """
     try:
         import matplotlib
+        from cycler import cycler
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
     except ImportError as error:
         raise PictureError(f"needs matplotlib ({install_hint('matplotlib')})") from error
-    style = {
+    style: dict[Any, Any] = {
         **dict.fromkeys(
             ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), _INK
         ),
-        "axes.prop_cycle": matplotlib.cycler(color=list(PALETTE)),
+        "axes.prop_cycle": cycler(color=list(PALETTE)),
         "axes.spines.right": False,
         "axes.spines.top": False,
         "axes.linewidth": 0.7,
         "axes.titlesize": 10,
         "figure.constrained_layout.use": True,
-        "font.size": 9,
+        "font.size": 10,
         "legend.frameon": False,
         "grid.color": _INK,
         "grid.alpha": 0.12,
@@ -73,9 +74,9 @@ def draw(picture: Picture, results: Mapping[str, Sequence[Record]], salt: str) -
 
 
 def _inline(document: str, title: str, salt: str) -> Markup:
-    """Return the SVG element of a matplotlib document: no XML head, no metadata, ids of its own, text in the page's
-    colour."""
-    svg = document[document.index("<svg") :] svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    """Return a matplotlib document's SVG element: no head, no metadata, ids of its own, text in the page's colour."""
+    svg = document[document.index("<svg") :]
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(
         r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',
         rf'<svg class="picture" viewBox="\1" role="img" aria-label="{escape(title)}">',

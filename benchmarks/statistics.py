@@ -19,7 +19,7 @@ class Estimate(NamedTuple):
     mean: float
     low: float
     high: float
-    count: int
+    seeds: int
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Estimate:
@@ -30,8 +30,8 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Estimate:
         level: Coverage of the interval, in (0, 1).
 
     Returns:
-        Mean, bounds and count. A single value, or values that are not all finite, have no interval (NaN bounds); no
-        value at all has a NaN mean.
+        Mean, bounds and the number of values. A single value, or values that are not all finite, have no interval (NaN
+        bounds); no value at all has a NaN mean.
 
     Raises:
         ValueError: If the level is not in (0, 1).
@@ -72,8 +72,9 @@ def interquartile_mean(scores: npt.ArrayLike) -> float:
 def interquartile_interval(
     scores: npt.ArrayLike, rng: np.random.Generator, *, resamples: int = 2000, level: float = 0.95
 ) -> Estimate:
-    """Return the interquartile mean with a percentile interval of the stratified bootstrap (arXiv 2108.13264, section
-    4.3).
+    """Return the interquartile mean with a percentile interval of the stratified bootstrap.
+
+    The method of arXiv 2108.13264, section 4.3.
 
     Args:
         scores: Array (R, T): R runs of each of T tasks; a vector is taken as R runs of one task.

@@ -37,7 +37,10 @@ _SCHEMA = (
     )""",
     "CREATE TABLE suites (name TEXT PRIMARY KEY, entry TEXT NOT NULL)",
 )
-_COLUMNS = "suite, case_name, seed, code_version, status, fingerprint, metrics, curves, arrays, error, seconds, machine, finished"
+_COLUMNS = (
+    "suite, case_name, seed, code_version, status, fingerprint, metrics, curves, arrays, error, seconds, machine, "
+    "finished"
+)
 
 
 class StoreError(ValueError):
@@ -90,8 +93,14 @@ class Record:
     def from_row(cls, row: tuple[Any, ...]) -> Record:
         """Build a record from the table's columns."""
         metrics, curves, arrays = (json.loads(text) for text in row[6:9])
+        suite, case, seed, version, status, mark = row[:6]
         return cls(
-            *row[:6],
+            suite=suite,
+            case=case,
+            seed=seed,
+            code_version=version,
+            status=status,
+            fingerprint=mark,
             metrics=metrics,
             curves={name: Curve(*parts) for name, parts in curves.items()},
             arrays=arrays,
@@ -157,7 +166,8 @@ class Store:
             )
         if number("user_version") != SCHEMA_VERSION:
             raise StoreError(
-                f"{self.path} has schema {number('user_version')}, this walras reads schema {SCHEMA_VERSION}; choose another folder"
+                f"{self.path} has schema {number('user_version')}, this walras reads schema {SCHEMA_VERSION}; "
+                "choose another folder"
             )
         damage = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
@@ -192,7 +202,8 @@ class Store:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.execute(
-                f"INSERT INTO results ({_COLUMNS}) VALUES ({marks}) ON CONFLICT (suite, case_name, seed, code_version) DO UPDATE SET {updates} "
+                f"INSERT INTO results ({_COLUMNS}) VALUES ({marks}) "
+                f"ON CONFLICT (suite, case_name, seed, code_version) DO UPDATE SET {updates} "
                 "WHERE results.status != 'done' OR results.fingerprint != excluded.fingerprint",
                 record.row(),
             )
@@ -223,12 +234,14 @@ class Store:
 
     def suites(self) -> dict[str, str]:
         """Return the suites that have results: name to entry (empty where none was given)."""
-        query = "SELECT DISTINCT results.suite, coalesce(suites.entry, '') FROM results LEFT JOIN suites ON suites.name = results.suite ORDER BY 1"
+        query = (
+            "SELECT DISTINCT results.suite, coalesce(suites.entry, '') FROM results "
+            "LEFT JOIN suites ON suites.name = results.suite ORDER BY 1"
+        )
         return dict(self._connection.execute(query).fetchall())
 
     def versions(self, suite: str, case: str) -> tuple[str, ...]:
-        """Return the code versions that have results of a case, the newest first; versions with a finished seed come
-        before the rest."""
+        """Return the code versions that have results of a case, those with a finished seed first, the newest first."""
         query = (
             "SELECT code_version FROM results WHERE suite = ? AND case_name = ? GROUP BY code_version "
             "ORDER BY max(status = 'done') DESC, max(position) DESC"
@@ -260,9 +273,9 @@ def source_files() -> Iterable[tuple[str, Path]]:
 
 @functools.cache
 def code_version() -> str:
-    """Return the version of the running code: the package's version, a plus, and 12 hex digits over all its Python
-    files."""
-    digest = hashlib.sha256() for name, path in source_files():
+    """Return the version of the running code: the package's version, `+`, and 12 hex digits over all its .py files."""
+    digest = hashlib.sha256()
+    for name, path in source_files():
         content = path.read_bytes()
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)

@@ -18,9 +18,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A value that JSON can hold."""
 
 Progress: TypeAlias = Callable[[float, str], None]
@@ -260,7 +263,7 @@ class Picture:
     title: str
     draw: str
     cases: tuple[str, ...]
-    size: tuple[float, float] = (7.0, 3.4)
+    size: tuple[float, float] = (6.0, 3.2)
 
     def __post_init__(self) -> None:
         """Check the fields (ValueError otherwise)."""
@@ -281,8 +284,8 @@ class Curve:
     metric's truth and published value as lines.
     """
 
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float] | npt.NDArray[Any]
+    y: Sequence[float] | npt.NDArray[Any]
     x_label: str = ""
     y_label: str = ""
 
@@ -357,7 +360,8 @@ class Suite:
     def _refer(self, who: str, what: str, name: str, known: Sequence[str]) -> None:
         if name not in known:
             raise ValueError(
-                f"suite {self.name!r}: {who} names the unknown {what} {name!r}{closest(name, known)}; known: {', '.join(known)}"
+                f"suite {self.name!r}: {who} names the unknown {what} {name!r}{closest(name, known)}; "
+                f"known: {', '.join(known)}"
             )
 
     def case(self, name: str) -> Case:

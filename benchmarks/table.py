@@ -1,5 +1,4 @@
-"""Rows: one for each case and metric, with what is published, what is true, the peers and the required figures beside
-ours."""
+"""Rows, one for each case and metric: ours beside what is published, what is true, the peers and what is required."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from walras.benchmarks.display import brief
 from walras.benchmarks.statistics import mean_interval
 from walras.benchmarks.store import Record, Store, code_version
-from walras.benchmarks.suite import Case, Metric, Suite, Target
+from walras.benchmarks.suite import Case, Known, Metric, Published, Suite, Target
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,7 +83,8 @@ def build_rows(
             continue
         ours = done.get(case.name, [])
         reported = {name for record in ours for name in record.metrics}
-        asked = {row.metric for row in (*suite.published, *suite.known, *suite.targets) if row.case == case.name}
+        references: tuple[Published | Known | Target, ...] = (*suite.published, *suite.known, *suite.targets)
+        asked = {row.metric for row in references if row.case == case.name}
         base: Row = {
             "suite": suite.name,
             "case": case.name,
@@ -94,8 +94,8 @@ def build_rows(
             "status": status_of(kept.get(case.name, []), seeds or case.seeds),
             "code_version": ours[0].code_version if ours else None,
         }
-        metrics: list[Metric | None] = [metric for metric in suite.metrics if metric.name in reported | asked]
-        rows.extend(_row(suite, case, metric, done, base) for metric in metrics or [None])
+        metrics = [metric for metric in suite.metrics if metric.name in reported | asked]
+        rows.extend(_row(suite, case, metric, done, base) for metric in metrics or (None,))
     return rows
 
 
@@ -191,18 +191,11 @@ def bounds_text(target: Target) -> str:
 
 
 def number(value: float | None, half_width: float | None = None) -> str:
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-    """Return a number for
-    reading: two digits of its uncertainty, else five significant ones (all before the point); thousands separated by commas.""" if value is None or not math.isfinite(value):
+    """Return a number for reading, thousands separated by commas.
+
+    Two digits of its uncertainty are kept; without one, five significant digits and all digits before the point.
+    """
+    if value is None or not math.isfinite(value):
         return "–"
     if value == 0 and not half_width:
         return "0"

@@ -10,7 +10,7 @@ import numpy as np
 from walras.envs.game import Array, Game, Observation, Policy, S, put, take
 from walras.envs.lanes import Clock, LaneRandom, clock
 from walras.envs.seats import default_policy, fill_seats
-from walras.envs.spaces import cast_observation, check_actions, empty, pick
+from walras.envs.spaces import ActionFit, cast_observation, empty, pick
 
 
 class Ended(NamedTuple):
@@ -30,11 +30,13 @@ class Ended(NamedTuple):
 class Arena(Generic[S]):
     """`batch` lanes of `game`, of which some seats may be filled by policies.
 
-    The random numbers of a lane depend on (seed, lane, episode, step) alone, so two arenas that agree on these and on the actions
-    agree on everything, whatever their batch sizes and whichever door drives them.
+    The random numbers of a lane depend on (seed, lane, episode, step) alone, so two arenas that agree on these and
+    on the actions agree on everything, whatever their batch sizes and whichever door drives them.
     """
 
-    def __init__(self, game: Game[S], batch: int, policies: Mapping[str, Policy] | None = None, horizon: int | None = None) -> None:
+    def __init__(
+        self, game: Game[S], batch: int, policies: Mapping[str, Policy] | None = None, horizon: int | None = None
+    ) -> None:
         """Take the table; `horizon` replaces the game's own limit on steps."""
         self.game = game
         self.batch = batch
@@ -42,6 +44,7 @@ class Arena(Generic[S]):
         self.horizon = game.horizon if horizon is None else horizon
         self.simultaneous = type(game).movers is Game.movers
         self.masked = {role.name: False for role in game.roles}
+        self._fit = {role.name: ActionFit(role.action_space) for role in game.roles}
         self._dealt = False
 
     # -- episodes ----------------------------------------------------------------------------------------------------------------
@@ -62,7 +65,9 @@ class Arena(Generic[S]):
             self.masked = {role.name: self.game.legal(self.state, role.name) is not None for role in self.game.roles}
             return
         if index is None or len(index) == self.batch:
-            self.clock = self.clock._replace(episode=self.clock.episode + np.uint64(1), step=np.zeros_like(self.clock.step))
+            self.clock = self.clock._replace(
+                episode=self.clock.episode + np.uint64(1), step=np.zeros_like(self.clock.step)
+            )
             self.elapsed = np.zeros_like(self.elapsed)
             self.state = self.game.initial(self.batch, self._world.at(self.clock))
         elif len(index):
@@ -76,12 +81,14 @@ class Arena(Generic[S]):
         """One step of the rules in the lanes `index` (all by default).
 
         Args:
-            given: agent -> actions, one row for each stepped lane; seats without an entry act by their policies. Agents who are
+            given: agent -> actions, one row for each stepped lane; seats without an entry act by their policies.
+            Agents who are
                 not to move anywhere need neither.
             index: lanes to step, ascending; none of them ended.
 
         Raises:
-            ValueError: if actions do not fit the agent's space, are illegal under its mask, or a mover has neither actions nor a policy.
+            ValueError: if actions do not fit the agent's space, are illegal under its mask, or a mover has neither
+            actions nor a policy.
         """
         whole = index is None or len(index) == self.batch
         state = self.state if whole else take(self.state, cast(Array, index))
@@ -110,7 +117,9 @@ class Arena(Generic[S]):
     def observe(self, agent: str, index: Any = slice(None)) -> Observation:
         """Observation (B, *shape) of one agent in its space's dtype, for the lanes `index`."""
         role, i, _ = self.game.seat[agent]
-        return cast_observation(role.observation_space, pick(self.game.observe(self._part(index), role.name), (slice(None), i)))
+        return cast_observation(
+            role.observation_space, pick(self.game.observe(self._part(index), role.name), (slice(None), i))
+        )
 
     def mask(self, agent: str, index: Any = slice(None)) -> Array | None:
         """(B, n_actions) bool, or `None` for an agent who may always do everything.
@@ -137,7 +146,7 @@ class Arena(Generic[S]):
     def check(self, agent: str, action: Any) -> None:
         """Raise `ValueError` if `action` (*shape), for a batch of one, lies outside the agent's space or is illegal now."""
         role, i, k = self.game.seat[agent]
-        chosen = check_actions(role.action_space, np.asarray(action)[None], (1,), f"actions of {agent!r}")
+        chosen = self._fit[role.name](np.asarray(action)[None], (1,), f"actions of {agent!r}")
         if self.masked[role.name]:
             moves = None if self.simultaneous else self.game.movers(self.state)[:, k]
             self._check_legal(chosen, self.state, role.name, i, agent, moves)
@@ -162,15 +171,16 @@ class Arena(Generic[S]):
                 k = self.game.seat[agent][2]
                 moves = None if movers is None else movers[:, k]
                 if agent in given:
-                    chosen = check_actions(role.action_space, given[agent], (lanes,), f"actions of {agent!r}")
+                    chosen = self._fit[role.name](given[agent], (lanes,), f"actions of {agent!r}")
                     if self.masked[role.name]:
                         self._check_legal(chosen, state, role.name, i, agent, moves)
                     joint[:, i] = chosen
                 elif moves is not None and not moves.any():
                     continue
                 elif agent in self.policies:
-                    observed = self.game.observe(state, role.name) if observed is None else observed
-                    own = cast_observation(role.observation_space, pick(observed, (slice(None), i)))
+                    if observed is None:
+                        observed = cast_observation(role.observation_space, self.game.observe(state, role.name))
+                    own = pick(observed, (slice(None), i))
                     mask = self._mask(state, role.name, i, moves) if self.masked[role.name] else None
                     joint[:, i] = self._ask(agent, k, own, mask, moves, now, lanes)
                 else:
@@ -182,17 +192,19 @@ class Arena(Generic[S]):
         self, agent: str, k: int, own: Observation, mask: Array | None, moves: Array | None, now: Clock, lanes: int
     ) -> Array:
         """The policy's actions in the lanes where it is to move, zeros elsewhere."""
-        space = self.game.seat[agent][0].action_space
+        role = self.game.seat[agent][0]
         rng = self._policy_random.get(agent)
         if rng is None:
             rng = self._policy_random[agent] = LaneRandom(now, stream=k + 1)
         if moves is None or moves.all():
-            return check_actions(space, self.policies[agent](own, mask=mask, rng=rng.at(now)), (lanes,), f"policy of {agent!r}")
+            return self._fit[role.name](
+                self.policies[agent](own, mask=mask, rng=rng.at(now)), (lanes,), f"policy of {agent!r}"
+            )
         where = np.flatnonzero(moves)
         at = Clock(*(word[where] for word in now))
         part = self.policies[agent](pick(own, where), mask=None if mask is None else mask[where], rng=rng.at(at))
-        result = empty(space, lanes)
-        result[where] = check_actions(space, part, (len(where),), f"policy of {agent!r}")
+        result = empty(role.action_space, lanes)
+        result[where] = self._fit[role.name](part, (len(where),), f"policy of {agent!r}")
         return result
 
     def _check_legal(self, chosen: Array, state: S, role: str, i: int, agent: str, moves: Array | None) -> None:
@@ -204,7 +216,9 @@ class Arena(Generic[S]):
         if not allowed.all():
             lane = int(np.argmin(allowed))
             options = (np.flatnonzero(legal[lane]) + start).tolist()
-            raise ValueError(f"actions of {agent!r}: {int(chosen[lane])} is illegal in lane {lane}; legal are {options}")
+            raise ValueError(
+                f"actions of {agent!r}: {int(chosen[lane])} is illegal in lane {lane}; legal are {options}"
+            )
 
     # -- saving --------------------------------------------------------------------------------------------------------------------
 
@@ -235,7 +249,11 @@ class SeatView(Generic[S]):
     """One agent's side of an arena: the other seats act by policies until this one is to move again."""
 
     def __init__(
-        self, game: Game[S], batch: int, agent: str | None = None, others: Mapping[str, Any] | str | None = None,
+        self,
+        game: Game[S],
+        batch: int,
+        agent: str | None = None,
+        others: Mapping[str, Any] | str | None = None,
         horizon: int | None = None,
     ) -> None:
         """Sit down as `agent` (default: the game's first).
@@ -244,8 +262,8 @@ class SeatView(Generic[S]):
             game: the rules.
             batch: number of lanes.
             agent: whose view.
-            others: policies by role or agent, or one policy name for all; seats not mentioned play the equilibrium where known,
-                else uniformly at random.
+            others: policies by role or agent, or one policy name for all; seats not mentioned play the equilibrium
+                where known, else uniformly at random.
             horizon: replaces the game's own limit on steps.
 
         Raises:

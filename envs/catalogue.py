@@ -6,18 +6,100 @@ _AUCTIONS = "walras.envs.auctions"
 _KRISHNA = "Krishna, Auction Theory (2nd ed.)"
 
 register(
-    "walras/SealedBidAuction-v0", f"{_AUCTIONS}.rules:SealedBidAuction", title="sealed-bid auction, private values, any mechanism",
-    source=f"{_KRISHNA}, ch. 2-5; arXiv 2406.07428, sec. 2", status="verified",
+    "walras/SealedBidAuction-v0",
+    f"{_AUCTIONS}.rules:SealedBidAuction",
+    title="sealed-bid auction, private values, any mechanism",
+    source=f"{_KRISHNA}, ch. 2-5; arXiv 2406.07428, sec. 2",
+    status="verified",
 )
 register(
-    "walras/RepeatedAuction-v0", f"{_AUCTIONS}.rules:SealedBidAuction", kwargs={"rounds": 10, "budget": 2.0},
-    title="repeated first-price auction with budgets", source=f"{_KRISHNA}, ch. 2, 4", status="runs",
+    "walras/RepeatedAuction-v0",
+    f"{_AUCTIONS}.rules:SealedBidAuction",
+    kwargs={"rounds": 10, "budget": 2.0},
+    title="repeated first-price auction with budgets",
+    source=f"{_KRISHNA}, ch. 2, 4",
+    status="runs",
 )
 register(
-    "walras/DiscreteAuction-v0", f"{_AUCTIONS}.discrete:DiscreteAuction", title="auction on finite values and bids, exported as a tree",
-    source="OpenSpiel first_sealed_auction", status="verified",
+    "walras/DiscreteAuction-v0",
+    f"{_AUCTIONS}.discrete:DiscreteAuction",
+    title="auction on finite values and bids, exported as a tree",
+    source="OpenSpiel first_sealed_auction",
+    status="verified",
 )
 register(
-    "walras/AuctionDesign-v0", f"{_AUCTIONS}.design:AuctionDesign", title="designer of a reserve price or an affine maximiser",
-    source="Myerson (1981); Roberts (1979)", status="verified",
+    "walras/AuctionDesign-v0",
+    f"{_AUCTIONS}.design:AuctionDesign",
+    title="designer of a reserve price or an affine maximiser",
+    source="Myerson (1981); Roberts (1979)",
+    status="verified",
+)
+
+_CLASSICAL = "walras.envs.classical"
+_TIROLE = "Tirole (1988), The Theory of Industrial Organization"
+
+register(
+    "walras/FirstPriceAuction-v0",
+    f"{_AUCTIONS}.rules:SealedBidAuction",
+    kwargs={"mechanism": "first-price"},
+    title="first-price sealed-bid auction, U[0, 1] values",
+    source=f"Vickrey (1961); {_KRISHNA}, sec. 2.3",
+    status="verified",
+)
+register(
+    "walras/SecondPriceAuction-v0",
+    f"{_AUCTIONS}.rules:SealedBidAuction",
+    kwargs={"mechanism": "second-price"},
+    title="second-price sealed-bid auction, U[0, 1] values",
+    source=f"Vickrey (1961); {_KRISHNA}, sec. 2.2",
+    status="verified",
+)
+register(
+    "walras/Bertrand-v0",
+    f"{_CLASSICAL}.bertrand:Bertrand",
+    title="price competition, one good",
+    source=f"Bertrand (1883); {_TIROLE}, sec. 5.1",
+    status="verified",
+)
+register(
+    "walras/DifferentiatedBertrand-v0",
+    f"{_CLASSICAL}.differentiated_bertrand:DifferentiatedBertrand",
+    title="price competition, imperfect substitutes",
+    source="Singh and Vives (1984), RAND Journal of Economics 15",
+    status="verified",
+)
+register(
+    "walras/Cournot-v0",
+    f"{_CLASSICAL}.cournot:Cournot",
+    title="quantity competition, linear demand",
+    source=f"Cournot (1838); {_TIROLE}, sec. 5.4",
+    status="verified",
+)
+register(
+    "walras/PublicGoods-v0",
+    f"{_CLASSICAL}.public_goods:PublicGoods",
+    title="voluntary contributions to a public good",
+    source="Isaac and Walker (1988); Ledyard (1995)",
+    status="verified",
+)
+register(
+    "walras/PrisonersDilemma-v0",
+    f"{_CLASSICAL}.prisoners_dilemma:PrisonersDilemma",
+    title="repeated prisoner's dilemma, exported as a tree",
+    source="Mailath and Samuelson (2006), Repeated Games and Reputations",
+    status="verified",
+)
+register(
+    "walras/Bargaining-v0",
+    f"{_CLASSICAL}.bargaining:Bargaining",
+    title="alternating offers over a shrinking pie",
+    source="Ståhl (1972); Rubinstein (1982)",
+    status="verified",
+)
+register(
+    "walras/DiscreteBargaining-v0",
+    f"{_CLASSICAL}.bargaining:DiscreteBargaining",
+    title="alternating offers over a pie in pieces, exported as a tree",
+    source="Ståhl (1972); Rubinstein (1982)",
+    status="verified",
 )

@@ -63,17 +63,19 @@ def as_finite(game: Game[Any]) -> FiniteGame[Any]:
     """
     if not isinstance(game, FiniteGame):
         raise TypeError(
-            f"game: {type(game).__name__} draws random numbers instead of listing nature's moves; a walras FiniteGame is needed "
-            "(for auctions: walras.envs.auctions.discrete.DiscreteAuction)"
+            f"game: {type(game).__name__} draws random numbers instead of listing nature's moves; a walras FiniteGame "
+            "is needed (for auctions: walras.envs.auctions.discrete.DiscreteAuction)"
         )
     for role in game.roles:
         if not isinstance(role.action_space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
             raise TypeError(
-                f"game: role {role.name!r} of {type(game).__name__} acts in {role.action_space}, which has no list of actions; "
-                "give the game a grid of actions (in auctions: grid=...)"
+                f"game: role {role.name!r} of {type(game).__name__} acts in {role.action_space}, which has no list of "
+                "actions; give the game a grid of actions (in auctions: grid=...)"
             )
         if n_actions(role) > ACTION_LIMIT:
-            raise ValueError(f"game: role {role.name!r} has {n_actions(role)} actions, more than {ACTION_LIMIT}; use a coarser grid")
+            raise ValueError(
+                f"game: role {role.name!r} has {n_actions(role)} actions, more than {ACTION_LIMIT}; use a coarser grid"
+            )
     return game
 
 
@@ -87,7 +89,8 @@ def action_table(role: Role) -> Array:
     digits = _digits(role)
     table = np.stack(np.unravel_index(np.arange(n_actions(role)), digits), axis=-1)
     table = table + np.asarray(getattr(role.action_space, "start", 0)).reshape(-1)
-    return table.reshape(-1, *cast(tuple[int, ...], role.action_space.shape)).astype(cast(Any, role.action_space.dtype))
+    shape = cast(tuple[int, ...], role.action_space.shape)
+    return cast(Array, table.reshape(-1, *shape).astype(cast(Any, role.action_space.dtype)))
 
 
 def _digits(role: Role) -> tuple[int, ...]:
@@ -131,7 +134,7 @@ class Actions:
         for role in self.game.roles:
             masks = self.game.legal(state, role.name)
             for i in range(role.size):
-                mask = np.ones((len(movers), self.counts[k]), bool) if masks is None else masks[:, i] & movers[:, k, None]
+                mask = np.ones((len(movers), self.counts[k]), bool) if masks is None else masks[:, i].copy()
                 mask[~movers[:, k]] = np.arange(self.counts[k]) == 0
                 if not mask.any(axis=1).all():
                     raise ValueError(f"legal: {role.agents[i]!r} is to move in {self.game!r} and has no legal action")
@@ -166,8 +169,8 @@ def survey(game: Game[Any], limit: int = 1_000_000) -> Facts:
 
     Raises:
         TypeError: if the game is not finite.
-        ValueError: if there are more moves than `limit`, or more steps than `STEP_LIMIT`; if chances do not sum to one; if an
-            agent who is to move may do nothing.
+        ValueError: if there are more moves than `limit`, or more steps than `STEP_LIMIT`; if chances do not sum to one;
+            if an agent who is to move may do nothing, or nobody is to move.
     """
     walk = _Walk(as_finite(game), limit)
     walk.run()
@@ -175,12 +178,12 @@ def survey(game: Game[Any], limit: int = 1_000_000) -> Facts:
 
 
 class _Walk:
-    """The state of one `survey`: nodes are numbered as they are met, so every move leads from a lower number to a higher."""
+    """The state of one `survey`: nodes are numbered as they are met, so moves lead from lower numbers to higher."""
 
     def __init__(self, game: FiniteGame[Any], limit: int) -> None:
         self.game, self.limit, self.actions = game, limit, Actions(game)
         self.like = game.root(1)
-        self.nodes, self.moves, self.outcomes = 1, 0, 0
+        self.nodes, self.states, self.moves, self.outcomes = 1, 1, 0, 0
         self.blocks: list[_Block] = []
         self.leaves: list[Array] = []
         self.simultaneous, self.perfect = False, True
@@ -209,7 +212,7 @@ class _Walk:
             pending = total > 0
             index = np.flatnonzero(pending)
             if (chance < 0).any() or not np.allclose(total[index], 1.0, atol=1e-9):
-                raise ValueError(f"chance: probabilities of {self.game!r} must be nonnegative and sum to one or all be zero")
+                raise ValueError(f"chance: a row of {self.game!r} is neither zero nor nonnegative with sum one")
             rest_ids.append(ids[~pending])
             rest.append(self.game.snapshot(take(state, np.flatnonzero(~pending))))
             if not len(index):
@@ -221,11 +224,17 @@ class _Walk:
             ids, state = self._meet(ids[index[rows]], children, None, nature=True)
         else:
             raise ValueError(f"chance: nature moves more than {STEP_LIMIT} times in a row in {self.game!r}")
+        if len(rest) == 1:
+            return ids, state
         together = {name: np.concatenate([part[name] for part in rest]) for name in rest[0]}
-        return self._meet(np.concatenate(rest_ids), together, None, nature=False)
+        ids, state = self._meet(np.concatenate(rest_ids), together, None, nature=False)
+        self.states -= sum(map(len, rest_ids))
+        return ids, state
 
     def _act(self, ids: Array, state: Any, step: int) -> tuple[Array, Any]:
         menu = self.actions.menu(state)
+        if not menu.movers.any(axis=1).all():
+            raise ValueError(f"movers: nobody is to move after {step} steps of {self.game!r}, and it has not ended")
         self.simultaneous |= bool((menu.movers.sum(axis=1) > 1).any())
         self._look(state, menu.movers)
         self._count(np.prod([mask.sum(axis=1, dtype=float) for mask in menu.legal], axis=0).sum(), step)
@@ -244,20 +253,26 @@ class _Walk:
             parts = seen if isinstance(seen, dict) else {"": seen}
             for i, agent in enumerate(role.agents):
                 where = np.flatnonzero(movers[:, self.game.seat[agent][2]])
-                if len(where) > 1 and len(np.unique(_rows({key: part[where, i] for key, part in parts.items()}))) < len(where):
+                own = {key: part[where, i] for key, part in parts.items()}
+                if len(where) > 1 and len(np.unique(_rows(own))) < len(where):
                     self.perfect = False
 
     def _count(self, more: float, step: int) -> None:
         if self.moves + more > self.limit:
-            raise ValueError(f"limit: {self.game!r} has at least {self.moves + more:.4g} moves in its first {step + 1} steps, more than "
-                             f"{self.limit}; use a smaller game (fewer agents, values or actions, a shorter horizon) or a larger limit")
+            raise ValueError(
+                f"limit: {self.game!r} has at least {self.moves + more:.4g} moves in its first {step + 1} steps, more "
+                f"than {self.limit}; use a smaller game (fewer agents, values or actions) or a larger limit"
+            )
         self.moves += int(more)
 
-    def _meet(self, parent: Array, arrays: Mapping[str, Array], rewards: Array | None, nature: bool) -> tuple[Array, Any]:
+    def _meet(
+        self, parent: Array, arrays: Mapping[str, Array], rewards: Array | None, nature: bool
+    ) -> tuple[Array, Any]:
         """Number the different states among `arrays`, and remember the moves that lead to them."""
         _, first, inverse = np.unique(_rows(arrays), return_index=True, return_inverse=True)
         ids = self.nodes + np.arange(len(first))
         self.nodes += len(first)
+        self.states += len(first)
         self.blocks.append(_Block(parent, ids[inverse], rewards, nature))
         return ids, self.game.restore(self.like, {name: value[first] for name, value in arrays.items()})
 
@@ -265,7 +280,8 @@ class _Walk:
         """Backward induction over all moves: least and largest returns, longest episodes."""
         n = self.game.n_agents
         low, high = np.zeros((self.nodes, n + 1)), np.zeros((self.nodes, n + 1))
-        steps, chances, ended = np.zeros(self.nodes, np.int64), np.zeros(self.nodes, np.int64), np.zeros(self.nodes, bool)
+        steps, chances = np.zeros(self.nodes, np.int64), np.zeros(self.nodes, np.int64)
+        ended = np.zeros(self.nodes, bool)
         ended[np.concatenate(self.leaves)] = True
         identical, early = True, False
         for parent, child, rewards, nature in reversed(self.blocks):
@@ -284,9 +300,10 @@ class _Walk:
         least, most = low[0, n], high[0, n]
         constant = most - least <= 1e-9 * max(1.0, abs(most))
         return Facts(
-            states=self.nodes, moves=self.moves, low=float(low[0, :n].min()), high=float(high[0, :n].max()),
-            total=float(0.5 * (least + most)) if constant else None, identical=identical, steps=int(steps[0]), chances=int(chances[0]),
-            outcomes=self.outcomes, simultaneous=self.simultaneous, perfect=self.perfect, early=early,
+            states=self.states, moves=self.moves, low=float(low[0, :n].min()), high=float(high[0, :n].max()),
+            total=float(0.5 * (least + most)) if constant else None, identical=identical, steps=int(steps[0]),
+            chances=int(chances[0]), outcomes=self.outcomes, simultaneous=self.simultaneous,
+            perfect=self.perfect, early=early,
         )
 
 

@@ -1,8 +1,9 @@
 """The game: what a setting must say about itself, once, for every door and every learner.
 
-Shapes used throughout: `B` lanes (games side by side), `n` agents, `c` agents of one role. Every array has the lanes as its first
-axis; one game is a batch of one. A game object only holds parameters; what changes lives in a *state*, a `NamedTuple` of numpy
-arrays with leading axis `B` (fields may be such tuples again). Methods are functions: state in, state out.
+Shapes used throughout: `B` lanes (games side by side), `n` agents, `c` agents of one role. Every array has the
+lanes as its first axis; one game is a batch of one. A game object only holds parameters; what changes lives in a
+*state*, a `NamedTuple` of numpy arrays with leading axis `B` (fields may be such tuples again). Methods are
+functions: state in, state out.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class Role:
         name: the field's word for the part: `bidder`, `seller`, `designer`.
         count: how many agents play it; they are called `bidder_0, bidder_1, ...`. `None` for a single agent that
             carries the role's own name.
-        observation_space: Gymnasium space of one agent's observation (Box, Discrete, MultiDiscrete, MultiBinary or a Dict of these).
-        action_space: Gymnasium space of one agent's action (Box, Discrete, MultiDiscrete or MultiBinary).
+        observation_space: Gymnasium space of one agent's observation (Box, Discrete, MultiDiscrete, MultiBinary or
+        a Dict of these). action_space: Gymnasium space of one agent's action (Box, Discrete, MultiDiscrete or
+        MultiBinary).
     """
 
     name: str
@@ -78,9 +80,10 @@ class Truth:
 class Game(abc.ABC, Generic[S]):
     """Rules of a setting: batched, functional, and free of any door.
 
-    A subclass sets `roles` (and `horizon`, if nothing else ends an episode) in its constructor and writes `initial`, `observe`,
-    `step` and `terminal`. The other methods have defaults. Randomness comes only from the generator passed in, by calls
-    `rng.random((B, ...))`, as many as needed; see `walras.envs.lanes` for why uniforms and nothing else.
+    A subclass sets `roles` (and `horizon`, if nothing else ends an episode) in its constructor and writes
+    `initial`, `observe`, `step` and `terminal`. The other methods have defaults. Randomness comes only from the
+    generator passed in, by calls `rng.random((B, ...))`, as many as needed; see `walras.envs.lanes` for why
+    uniforms and nothing else.
     """
 
     roles: tuple[Role, ...]
@@ -139,8 +142,11 @@ class Game(abc.ABC, Generic[S]):
     def render_text(self, state: S, lane: int = 0) -> str:
         """One lane in words; the default lists the state's fields."""
         fields = getattr(state, "_fields", range(len(state)))
-        return "\n".join(f"{name}: {np.array2string(value[lane], precision=4)}"
-                         for name, value in zip(fields, state, strict=True) if isinstance(value, np.ndarray))
+        return "\n".join(
+            f"{name}: {np.array2string(value[lane], precision=4)}"
+            for name, value in zip(fields, state, strict=True)
+            if isinstance(value, np.ndarray)
+        )
 
     def render_rgb(self, state: S, lane: int = 0) -> npt.NDArray[np.uint8]:
         """One lane as a picture (H, W, 3); the default draws `render_text`."""
@@ -193,16 +199,18 @@ class Game(abc.ABC, Generic[S]):
         for name, value in expected.items():
             given = np.asarray(arrays[name])
             if given.dtype != value.dtype or given.shape[1:] != value.shape[1:]:
-                raise ValueError(f"arrays[{name!r}]: {given.dtype}{given.shape} given, {value.dtype}(B, *{value.shape[1:]}) needed")
+                raise ValueError(
+                    f"arrays[{name!r}]: {given.dtype}{given.shape} given, {value.dtype}(B, *{value.shape[1:]}) needed"
+                )
         return cast(S, _unflatten(like, "", arrays))
 
 
 class FiniteGame(Game[S]):
     """A game with finitely many states whose chance moves are enumerated.
 
-    A subclass writes `root`, `chance`, `resolve` and `apply` in place of `initial` and `step`. Sampling is derived from the
-    enumeration (one uniform for each chance move, by inverse CDF), so a tree built from these methods and a simulation cannot
-    disagree.
+    A subclass writes `root`, `chance`, `resolve` and `apply` in place of `initial` and `step`. Sampling is derived
+    from the enumeration (one uniform for each chance move, by inverse CDF), so a tree built from these methods and
+    a simulation cannot disagree.
     """
 
     @abc.abstractmethod
@@ -286,13 +294,20 @@ def _flatten(state: Any, prefix: str) -> list[tuple[str, Array]]:
     if not isinstance(state, tuple):
         return [(prefix, state)]
     names = state._fields  # type: ignore[attr-defined]
-    return [leaf for name, value in zip(names, state, strict=True)
-            for leaf in _flatten(value, f"{prefix}.{name}" if prefix else name)]
+    return [
+        leaf
+        for name, value in zip(names, state, strict=True)
+        for leaf in _flatten(value, f"{prefix}.{name}" if prefix else name)
+    ]
 
 
 def _unflatten(like: Any, prefix: str, arrays: Mapping[str, Array]) -> Any:
     if not isinstance(like, tuple):
         return np.array(arrays[prefix])
     names = like._fields  # type: ignore[attr-defined]
-    return type(like)(*(_unflatten(value, f"{prefix}.{name}" if prefix else name, arrays)
-                        for name, value in zip(names, like, strict=True)))
+    return type(like)(
+        *(
+            _unflatten(value, f"{prefix}.{name}" if prefix else name, arrays)
+            for name, value in zip(names, like, strict=True)
+        )
+    )

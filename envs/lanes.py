@@ -43,7 +43,8 @@ def clock(seed: int | list[int], batch: int, lane: int = 0) -> Clock:
     """Clock of `batch` fresh lanes.
 
     Args:
-        seed: one non-negative integer: lanes `lane, lane + 1, ...` of that seed; or one integer for each lane: every lane is
+        seed: one non-negative integer: lanes `lane, lane + 1, ...` of that seed; or one integer for each lane:
+        every lane is
             lane 0 of its own seed.
         batch: number of lanes, at least 1.
         lane: number of the first lane (used with one seed only).
@@ -75,10 +76,11 @@ def _key(seed: int) -> Words:
 class LaneRandom(np.random.Generator):
     """A `numpy.random.Generator` whose uniforms belong to lanes.
 
-    Only `random` is available, and its first axis must be the lanes: `rng.random((B, ...))`. Everything else follows by
-    inverse CDF, which uses a fixed count of numbers; the rejection samplers behind `normal`, `integers`, `choice`, ... would make
-    one lane's numbers depend on its neighbours', so they raise `TypeError`. `numpy.random.Philox(key=key[i], counter=[0, call +
-    stream * 2**32, step[i], lane[i] + episode[i] * 2**32])` gives row `i` of a call.
+    Only `random` is available, and its first axis must be the lanes: `rng.random((B, ...))`. Everything else
+    follows by inverse CDF, which uses a fixed count of numbers; the rejection samplers behind `normal`, `integers`,
+    `choice`, ... would make one lane's numbers depend on its neighbours', so they raise `TypeError`.
+    `numpy.random.Philox(key=key[i], counter=[0, call + stream * 2**32, step[i], lane[i] + episode[i] * 2**32])`
+    gives row `i` of a call.
     """
 
     def __init__(self, at: Clock, stream: int = WORLD) -> None:
@@ -125,8 +127,8 @@ def _restore(words: tuple[Words, Words, Words, Words], stream: int, call: int) -
 def _refuse(name: str) -> Callable[..., Any]:
     def refused(self: LaneRandom, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
-            f"rng.{name} uses a varying count of random numbers, so one game would depend on its neighbours in the batch; "
-            "draw rng.random((batch, ...)) and apply an inverse CDF"
+            f"rng.{name} uses a varying count of random numbers, so one game would depend on its neighbours in "
+            "the batch; draw rng.random((batch, ...)) and apply an inverse CDF"
         )
 
     return refused

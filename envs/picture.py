@@ -19,7 +19,9 @@ def new_figure(width: float, height: float) -> Any:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise gymnasium.error.DependencyNotInstalled("pictures need matplotlib: pip install 'walras[report]'") from error
+        raise gymnasium.error.DependencyNotInstalled(
+            "pictures need matplotlib: pip install 'walras[report]'"
+        ) from error
     figure = Figure(figsize=(width, height), dpi=100)
     FigureCanvasAgg(figure)
     return figure
@@ -36,5 +38,7 @@ def draw_text(text: str) -> npt.NDArray[np.uint8]:
     lines = text.split("\n")
     columns = max(len(line) for line in lines)
     figure = new_figure(max(2.0, 0.085 * columns + 0.4), max(0.6, 0.19 * len(lines) + 0.4))
-    figure.text(0.2 / figure.get_figwidth(), 1 - 0.2 / figure.get_figheight(), text, family="monospace", size=9.5, va="top")
+    figure.text(
+        0.2 / figure.get_figwidth(), 1 - 0.2 / figure.get_figheight(), text, family="monospace", size=9.5, va="top"
+    )
     return to_rgb(figure)

@@ -68,15 +68,21 @@ class Moment(Generic[S]):
 
 
 def play(
-    game: Game[S] | str, seats: Mapping[str, Any] | str | None = None, *, batch: int = 1, seed: int, lane: int = 0, record: bool = False
+    game: Game[S] | str,
+    seats: Mapping[str, Any] | str | None = None,
+    *,
+    batch: int = 1,
+    seed: int,
+    lane: int = 0,
+    record: bool = False,
 ) -> Episodes[S]:
     """Play one episode in each of `batch` lanes.
 
     Args:
         game: the rules, or a registered id.
-        seats: role or agent -> policy: a name (`"random"`, `"equilibrium"`, `"truthful"`, ...), a callable on batched observations, or
-            a Stable-Baselines3 model; one name for everybody; seats not mentioned play the equilibrium where the game knows one,
-            else uniformly at random.
+        seats: role or agent -> policy: a name (`"random"`, `"equilibrium"`, `"truthful"`, ...), a callable on batched
+            observations, or a Stable-Baselines3 model; one name for everybody; seats not mentioned play the equilibrium
+            where the game knows one, else uniformly at random.
         batch: number of lanes `B`.
         seed: non-negative integer; lane `i` is the same game for every batch size and on every door.
         lane: number of the first lane, to continue a batch: lanes 0..9 are lanes 0..4 and a second call with `lane=5`.

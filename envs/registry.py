@@ -22,12 +22,10 @@ class GameSpec:
     """One entry of the registry.
 
     Attributes:
-        id: `namespace/Name-vN`, the same in all registries; the version rises when a change in the rules changes results.
-        entry_point: `"module:Class"` of the game.
-        kwargs: its parameters under this id.
-        title: one line for tables.
-        source: the paper or book the setting comes from.
-        status: `verified` (checked against theory or published figures by the tests), `runs`, or `known issue`.
+        id: `namespace/Name-vN`, the same in all registries; the version rises when a change in the rules changes
+        results. entry_point: `"module:Class"` of the game. kwargs: its parameters under this id. title: one line
+        for tables. source: the paper or book the setting comes from. status: `verified` (checked against theory or
+        published figures by the tests), `runs`, or `known issue`.
     """
 
     id: str
@@ -49,7 +47,13 @@ _ID = re.compile(r"[\w.-]+/[A-Z]\w*-v\d+")
 
 
 def register(
-    id: str, entry_point: str, *, kwargs: Mapping[str, Any] | None = None, title: str = "", source: str = "", status: Status = "runs"
+    id: str,
+    entry_point: str,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    title: str = "",
+    source: str = "",
+    status: Status = "runs",
 ) -> None:
     """Register a game under `id` with walras, Gymnasium (single and vector) and PettingZoo (parallel and AEC).
 
@@ -76,7 +80,10 @@ def register(
     _games[id] = spec
     doors = "walras.envs.doors"
     gymnasium.register(
-        id=id, entry_point=f"{doors}.single:SeatEnv", vector_entry_point=f"{doors}.vector:SeatVectorEnv", kwargs={"game": id}
+        id=id,
+        entry_point=f"{doors}.single:SeatEnv",
+        vector_entry_point=f"{doors}.vector:SeatVectorEnv",
+        kwargs={"game": id},
     )
     pettingzoo.register("parallel", id, entry_point=f"{doors}.parallel:GameParallelEnv", kwargs={"game": id})
     pettingzoo.register("aec", id, entry_point=f"{doors}.aec:GameAECEnv", kwargs={"game": id})
@@ -90,7 +97,10 @@ def spec(id: str) -> GameSpec:
     """
     if id not in _games:
         close = difflib.get_close_matches(id, _games, n=3, cutoff=0.4)
-        raise KeyError(f"id: {id!r} is not a registered game" + (f"; did you mean {close}?" if close else f"; known: {list(_games)}"))
+        raise KeyError(
+            f"id: {id!r} is not a registered game"
+            + (f"; did you mean {close}?" if close else f"; known: {list(_games)}")
+        )
     return _games[id]
 
 

@@ -63,7 +63,9 @@ def as_policy(who: Any, game: Game[Any], agent: str) -> Policy:
     if callable(getattr(who, "predict", None)):
         return _Model(who)
     if not callable(who):
-        raise TypeError(f"seat {agent!r}: a policy name, a callable or a model with predict() is needed, got {type(who).__name__}")
+        raise TypeError(
+            f"seat {agent!r}: a policy name, a callable or a model with predict() is needed, got {type(who).__name__}"
+        )
     return _with_keywords(who)
 
 

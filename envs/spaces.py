@@ -43,36 +43,53 @@ def pick(value: Observation, index: Any) -> Observation:
     return cast(Array, value[index])
 
 
-def check_actions(space: gymnasium.Space[Any], actions: Any, lead: tuple[int, ...], name: str) -> Array:
-    """`actions` as an array (*lead, *space.shape) in the space's dtype.
+class ActionFit:
+    """What actions of a space must look like, prepared once, because every step of every door asks."""
 
-    Raises:
-        ValueError: naming `name`, if the shape is wrong, a number is NaN or outside the space, or a Discrete action is not an
-            integer.
-    """
-    try:
-        array = np.asarray(actions)
-    except ValueError as error:
-        raise ValueError(f"{name}: actions of unequal shapes cannot form an array") from error
-    shape = lead + cast(tuple[int, ...], space.shape)
-    if array.shape != shape:
-        raise ValueError(f"{name}: shape {array.shape} given, {shape} needed ({space})")
-    if isinstance(space, spaces.Box):
-        if array.dtype.kind not in "fiub":
-            raise ValueError(f"{name}: dtype {array.dtype} given, numbers needed ({space})")
-        if array.dtype != space.dtype:
-            array = array.astype(space.dtype)
-        if not ((array >= space.low).all() and (array <= space.high).all()):
-            worst = array[~((array >= space.low) & (array <= space.high))].flat[0]
-            raise ValueError(f"{name}: {worst} lies outside the action space {space}")
-        return array
-    if array.dtype.kind not in "iub":
-        raise ValueError(f"{name}: dtype {array.dtype} given, integers needed ({space})")
-    low, high = _integer_range(space)
-    if not ((array >= low).all() and (array < high).all()):
-        worst = array[~((array >= low) & (array < high))].flat[0]
-        raise ValueError(f"{name}: {worst} lies outside the action space {space}")
-    return array.astype(cast(Any, space.dtype), copy=False)
+    def __init__(self, space: gymnasium.Space[Any]) -> None:
+        """Bounds and dtype of a Box, Discrete, MultiDiscrete or MultiBinary space.
+
+        Raises:
+            TypeError: for any other space.
+        """
+        if not isinstance(space, FLAT_SPACES):
+            raise TypeError(f"action_space: one of {[s.__name__ for s in FLAT_SPACES]} is needed, got {space}")
+        self.space = space
+        self.shape = cast(tuple[int, ...], space.shape)
+        self.dtype = np.dtype(cast(Any, space.dtype))
+        self._kinds = "fiub" if isinstance(space, spaces.Box) else "iub"
+        low, top = (space.low, space.high) if isinstance(space, spaces.Box) else _integer_range(space)
+        high = np.asarray(top) if isinstance(space, spaces.Box) else np.asarray(top) - 1
+        low = np.asarray(low)
+        self._low, self._high = low, high
+        self._uniform = bool(low.size) and bool((low == low.flat[0]).all() and (high == high.flat[0]).all())
+        self._least, self._most = (low.flat[0].item(), high.flat[0].item()) if self._uniform else (0.0, 0.0)
+
+    def __call__(self, actions: Any, lead: tuple[int, ...], name: str) -> Array:
+        """`actions` as an array (*lead, *shape) in the space's dtype.
+
+        Raises:
+            ValueError: naming `name`, if the shape is wrong, a number is NaN or outside the space, or a number of
+            an integer space
+                is not an integer.
+        """
+        try:
+            array = np.asarray(actions)
+        except ValueError as error:
+            raise ValueError(f"{name}: actions of unequal shapes cannot form an array") from error
+        if array.shape != lead + self.shape:
+            raise ValueError(f"{name}: shape {array.shape} given, {lead + self.shape} needed ({self.space})")
+        if array.dtype.kind not in self._kinds:
+            wanted = "numbers" if "f" in self._kinds else "integers"
+            raise ValueError(f"{name}: dtype {array.dtype} given, {wanted} needed ({self.space})")
+        if array.size <= 4 and self._uniform:  # a list beats an array for a handful of numbers
+            inside = all(self._least <= x <= self._most for x in array.ravel().tolist())
+        else:
+            inside = bool(((array >= self._low) & (array <= self._high)).all())
+        if not inside:
+            worst = array[~((array >= self._low) & (array <= self._high))].flat[0]
+            raise ValueError(f"{name}: {worst} lies outside the action space {self.space}")
+        return array if array.dtype == self.dtype else array.astype(self.dtype)
 
 
 def _integer_range(space: gymnasium.Space[Any]) -> tuple[Any, Any]:

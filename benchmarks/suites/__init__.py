@@ -20,8 +20,7 @@ HIDDEN: frozenset[str] = frozenset({"bench-selftest"})
 
 
 class Group(NamedTuple):
-    """A name for cases of several suites: of all suites that are not hidden, the cases of these cost classes (None:
-    of any)."""
+    """A name for the cases of these cost classes (None: of any) in all suites that are not hidden."""
 
     costs: tuple[Cost, ...] | None
     description: str
@@ -77,7 +76,8 @@ def get_entry(name: str) -> str:
     if name not in _ENTRIES:
         known = list_suites()
         raise UnknownNameError(
-            f"unknown suite {name!r}{closest(name, [*known, *GROUPS])}; known suites: {', '.join(known)}; groups: {', '.join(GROUPS)}"
+            f"unknown suite {name!r}{closest(name, [*known, *GROUPS])}; known suites: {', '.join(known)}; "
+            f"groups: {', '.join(GROUPS)}"
         )
     return _ENTRIES[name]
 

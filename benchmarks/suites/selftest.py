@@ -1,5 +1,4 @@
-"""The bench measured by itself: a small suite in plain numpy whose answers are known, used by the tests and by
-`kill_resume`."""
+"""The bench measured by itself: a small suite in plain numpy whose answers are known, for tests and `kill_resume`."""
 
 from __future__ import annotations
 
@@ -34,9 +33,9 @@ def maximum(seed: int, progress: Progress, *, n: int, samples: int) -> Outcome:
 
 
 def bandit(seed: int, progress: Progress, *, arms: int, rounds: int, rate: float) -> Outcome:
-    """Learn the best of `arms` Bernoulli arms by the exponential-weights gradient rule; one learning curve of the
-    mean reward."""
-    rng = np.random.default_rng([seed, arms, rounds]) means = np.linspace(0.1, 0.9, arms)
+    """Learn the best of `arms` Bernoulli arms by the gradient rule; one learning curve of the expected reward."""
+    rng = np.random.default_rng([seed, arms, rounds])
+    means = np.linspace(0.1, 0.9, arms)
     weights = np.zeros(arms)
     expected = np.empty(rounds)
     for step in range(rounds):
@@ -55,9 +54,9 @@ def bandit(seed: int, progress: Progress, *, arms: int, rounds: int, rate: float
 
 
 def clock(seed: int, progress: Progress, *, pause: float) -> Outcome:
-    """Sleep for `pause` seconds and report how long it took (a timing metric) beside a number that depends on the
-    seed only."""
-    start = time.perf_counter() for part in range(4):
+    """Sleep for `pause` seconds; report how long it took (a timing) and a number that depends on the seed alone."""
+    start = time.perf_counter()
+    for part in range(4):
         progress(part / 4, "waiting")
         time.sleep(pause / 4)
     return Outcome({"waited": time.perf_counter() - start, "number": float(np.random.default_rng(seed).random())})
@@ -92,14 +91,11 @@ def _maximum_case(n: int, **options: Any) -> Case:
 SUITE = Suite(
     name="bench-selftest",
     title="The bench measures itself",
-   
-   
-   
-   
-   
-    description="Order statistics, a two-line learner
-    and a
-    clock: numbers whose truth is known, so that the bench can be checked.", cases=(
+    description=(
+        "Order statistics, a two-line learner and a clock: numbers whose truth is known, so that the bench can be "
+        "checked."
+    ),
+    cases=(
         _maximum_case(2),
         _maximum_case(5),
         Case(
@@ -125,13 +121,25 @@ SUITE = Suite(
         Metric("waited", unit="s", better="lower", kind="timing", description="Measured length of the pause."),
         Metric("number", description="A uniform draw that depends on the seed alone."),
     ),
-    published=(Published("maximum-2", "mean_maximum", 0.667, "Printed to three digits in many textbooks."),),
+    published=(
+        Published("maximum-2", "mean_maximum", 0.667, "2/3 to three digits: no paper, a row to test the column."),
+    ),
     known=(
         Known(
-            "maximum-2", "mean_maximum", 2 / 3, "David and Nagaraja, Order Statistics, section 2.3", "identity", 0.02
+            "maximum-2",
+            "mean_maximum",
+            2 / 3,
+            "The maximum of n uniforms is Beta(n, 1), with mean n / (n + 1).",
+            "identity",
+            0.02,
         ),
         Known(
-            "maximum-5", "mean_maximum", 5 / 6, "David and Nagaraja, Order Statistics, section 2.3", "identity", 0.02
+            "maximum-5",
+            "mean_maximum",
+            5 / 6,
+            "The maximum of n uniforms is Beta(n, 1), with mean n / (n + 1).",
+            "identity",
+            0.02,
         ),
         Known("bandit", "reward", 0.9, "The mean of the best arm.", "bound", 1e-9),
     ),

@@ -45,8 +45,9 @@ class AuctionDesign(Game[DesignState]):
     """A seller chooses the parameters of an auction and sees what a fresh population of bidders pays.
 
     ## Description
-    Each step the designer commits to a mechanism of the family; nature draws `profiles` value profiles; the bidders report (truthfully, or by
-    `respond`); the means over profiles are the outcome. Designs of one step do not touch the next: the game is a bandit with many looks.
+    Each step the designer commits to a mechanism of the family; nature draws `profiles` value profiles; the bidders
+    report (truthfully, or by `respond`); the means over profiles are the outcome. Designs of one step do not touch
+    the next: the game is a bandit with many looks.
 
     ## Action space
     `Box(low, high, (k,))`, by `family`:
@@ -60,7 +61,8 @@ class AuctionDesign(Game[DesignState]):
     | `node-menu` | nodes x K | prices at grid nodes of the others' reports (`node_menus`), `grid` intervals |
 
     ## Observation space
-    `Box`: 8 quantiles of the prior for each bidder and item (8 n m numbers), then revenue, welfare, over-allocation, regret of the last step.
+    `Box`: 8 quantiles of the prior for each bidder and item (8 n m numbers), then revenue, welfare,
+    over-allocation, regret of the last step.
 
     ## Rewards
     `revenue - over_weight * over_allocation - regret_weight * regret`.
@@ -75,9 +77,19 @@ class AuctionDesign(Game[DesignState]):
     """
 
     def __init__(
-        self, bidders: int = 2, items: int = 1, *, prior: Prior | str | Mapping[str, Any] = "uniform01", family: str = "reserve",
-        demand: str = "additive", respond: str | Respond = "truthful", profiles: int = 4096, over_weight: float = 1.0,
-        regret_weight: float = 1.0, grid: int = 2, horizon: int = 64,
+        self,
+        bidders: int = 2,
+        items: int = 1,
+        *,
+        prior: Prior | str | Mapping[str, Any] = "uniform01",
+        family: str = "reserve",
+        demand: str = "additive",
+        respond: str | Respond = "truthful",
+        profiles: int = 4096,
+        over_weight: float = 1.0,
+        regret_weight: float = 1.0,
+        grid: int = 2,
+        horizon: int = 64,
     ) -> None:
         """Set the parameters.
 
@@ -98,7 +110,13 @@ class AuctionDesign(Game[DesignState]):
         Raises:
             ValueError: if a parameter is out of range.
         """
-        for name, count in (("bidders", bidders), ("items", items), ("profiles", profiles), ("grid", grid), ("horizon", horizon)):
+        for name, count in (
+            ("bidders", bidders),
+            ("items", items),
+            ("profiles", profiles),
+            ("grid", grid),
+            ("horizon", horizon),
+        ):
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
                 raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
         for name, weight in (("over_weight", over_weight), ("regret_weight", regret_weight)):
@@ -120,13 +138,19 @@ class AuctionDesign(Game[DesignState]):
         self.family: Family = FAMILIES[family](bidders, items, self.low, self.high, demand, grid)
         self.quantiles = self._quantiles((np.arange(8) + 0.5) / 8)
         # Revenue and welfare are bounded by the sum of all values, over-allocation by the promises of all bidders.
-        bound = np.float32(bidders * items * max(1.0, float(self.high.max())) * 16 + np.abs(self.family.high).max() * bidders)
+        bound = np.float32(
+            bidders * items * max(1.0, float(self.high.max())) * 16 + np.abs(self.family.high).max() * bidders
+        )
         low = np.append(np.zeros(self.quantiles.size), np.full(4, -bound))
         high = np.append(np.full(self.quantiles.size, max(1.0, float(self.quantiles.max()) * 1.001)), np.full(4, bound))
-        self.roles = (Role(
-            "designer", None, spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32),
-            spaces.Box(self.family.low.astype(np.float32), self.family.high.astype(np.float32), dtype=np.float32),
-        ),)
+        self.roles = (
+            Role(
+                "designer",
+                None,
+                spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32),
+                spaces.Box(self.family.low.astype(np.float32), self.family.high.astype(np.float32), dtype=np.float32),
+            ),
+        )
 
     def __repr__(self) -> str:
         """Parameters that tell this setting from others."""
@@ -144,7 +168,9 @@ class AuctionDesign(Game[DesignState]):
         known = np.broadcast_to(self.quantiles.ravel(), (len(last), self.quantiles.size))
         return np.concatenate([known, last], axis=-1)[:, None]
 
-    def step(self, state: DesignState, actions: Mapping[str, Array], rng: np.random.Generator) -> tuple[DesignState, Array]:
+    def step(
+        self, state: DesignState, actions: Mapping[str, Array], rng: np.random.Generator
+    ) -> tuple[DesignState, Array]:
         """A population meets the committed mechanism."""
         design = actions["designer"][:, 0].astype(np.float64)
         batch = len(design)
@@ -178,8 +204,14 @@ class AuctionDesign(Game[DesignState]):
                 lie = values.copy()
                 lie[:, i] = reports[:, i]
                 deviation = outcome(lie)
-                gains.append((value(values, deviation.allocation, self.demand) - deviation.payment
-                              - value(values, honest.allocation, self.demand) + honest.payment)[:, i])
+                gains.append(
+                    (
+                        value(values, deviation.allocation, self.demand)
+                        - deviation.payment
+                        - value(values, honest.allocation, self.demand)
+                        + honest.payment
+                    )[:, i]
+                )
             regret = np.maximum(np.stack(gains), 0.0).mean(axis=0)
         over = np.maximum(allocation.sum(axis=1) - 1.0, 0.0).sum(axis=-1)
         over = np.where(over < 1e-9, 0.0, over)  # the shares of a tie may sum to one plus rounding

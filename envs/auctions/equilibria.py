@@ -9,7 +9,7 @@ import numpy as np
 
 from walras.envs.auctions import theory
 from walras.envs.auctions.bundles import bundle_myerson_revenue, itemwise_myerson_revenue
-from walras.envs.auctions.laws import Law
+from walras.envs.auctions.laws import Law, Uniform
 from walras.envs.auctions.mechanism import Array, Mechanism
 from walras.envs.auctions.piecewise import Discrete, TwoPoint
 from walras.envs.auctions.priors import Prior
@@ -47,22 +47,50 @@ class ItemwiseBids:
     def __call__(self, values: Array) -> Array:
         """Values (..., m) -> equilibrium bids (..., m)."""
         v = np.asarray(values, np.float64)
-        bids = [self.rule(law, self.bidders, v[..., j], reserve)
-                for j, (law, reserve) in enumerate(zip(self.laws, self.reserves, strict=True))]
+        bids = [
+            self.rule(law, self.bidders, v[..., j], reserve)
+            for j, (law, reserve) in enumerate(zip(self.laws, self.reserves, strict=True))
+        ]
         return bids[0][..., None] if len(bids) == 1 else np.stack(bids, axis=-1)
+
+
+@dataclass(frozen=True)
+class UniformShading:
+    """First-price equilibrium for U[low_j, high_j] without a binding reserve: low + (n - 1) / n (v - low) (Krishna, section 2.3).
+
+    Attributes:
+        share: (n - 1) / n.
+        base: (m,) low_j / n.
+    """
+
+    share: float
+    base: tuple[float, ...]
+
+    def __call__(self, values: Array) -> Array:
+        """Values (..., m) -> equilibrium bids (..., m)."""
+        bids: Array = self.share * values
+        return bids + self.base if any(self.base) else bids
 
 
 def equilibrium_bids(mechanism: Mechanism, prior: Prior, demand: str) -> Callable[[Array], Array] | None:
     """Reports (..., m) as a function of own values (..., m) in a known equilibrium, or `None`."""
     if mechanism.truthful and (mechanism.demand == demand or prior.items == 1):
         return Truthful()
-    rules: dict[type[Mechanism], Callable[..., Array]] = {FirstPrice: theory.first_price_bid, AllPay: theory.all_pay_bid}
+    rules: dict[type[Mechanism], Callable[..., Array]] = {
+        FirstPrice: theory.first_price_bid,
+        AllPay: theory.all_pay_bid,
+    }
     laws = _symmetric_laws(prior)
     if type(mechanism) not in rules or laws is None or (demand != "additive" and prior.items > 1):
         return None
     if any(isinstance(law, Discrete | TwoPoint) for law in laws):
         return None  # finitely many values: no pure equilibrium
-    return ItemwiseBids(rules[type(mechanism)], laws, prior.bidders, _reserves(mechanism, prior.items))
+    reserves = _reserves(mechanism, prior.items)
+    if isinstance(mechanism, FirstPrice) and prior.bidders > 1:
+        lows = [law.low for law in laws if isinstance(law, Uniform)]
+        if len(lows) == len(laws) and all(r <= low for r, low in zip(reserves, lows, strict=True)):
+            return UniformShading((prior.bidders - 1) / prior.bidders, tuple(low / prior.bidders for low in lows))
+    return ItemwiseBids(rules[type(mechanism)], laws, prior.bidders, reserves)
 
 
 def known_numbers(mechanism: Mechanism, prior: Prior, demand: str) -> tuple[Truth, ...]:
@@ -72,13 +100,18 @@ def known_numbers(mechanism: Mechanism, prior: Prior, demand: str) -> tuple[Trut
         return ()
     n = prior.bidders
     found: list[Truth] = []
-    if isinstance(mechanism, FirstPrice | SecondPrice | AllPay) and equilibrium_bids(mechanism, prior, demand) is not None:
+    if (
+        isinstance(mechanism, FirstPrice | SecondPrice | AllPay)
+        and equilibrium_bids(mechanism, prior, demand) is not None
+    ):
         entry = _reserves(mechanism, prior.items)
         if isinstance(mechanism, AllPay):  # who enters is decided by the value at which the reserve pays
             entry = tuple(theory.all_pay_entry(law, n, r) for law, r in zip(laws, entry, strict=True))
         source = "Krishna, Auction Theory, propositions 2.2-2.3, 3.1 (revenue equivalence)"
         pairs = list(zip(laws, entry, strict=True))
-        found.append(Truth("revenue in equilibrium", sum(theory.revenue(law, n, r) for law, r in pairs), "equilibrium", source))
+        found.append(
+            Truth("revenue in equilibrium", sum(theory.revenue(law, n, r) for law, r in pairs), "equilibrium", source)
+        )
         if not any(isinstance(law, Discrete | TwoPoint) for law in laws):
             utility = sum(theory.expected_utility(law, n, r) for law, r in pairs)
             found.append(Truth("utility of a bidder in equilibrium", utility, "equilibrium", source))
@@ -94,7 +127,11 @@ def design_numbers(prior: Prior, demand: str) -> tuple[Truth, ...]:
         return (Truth("optimal revenue", itemwise, "optimum", _MYERSON),)
     numbers = [Truth("revenue of item-wise Myerson", itemwise, "bound", _MYERSON)]
     if _symmetric_laws(prior) is not None:
-        numbers.append(Truth("revenue of the bundle by second price with reserve", bundle_myerson_revenue(prior), "bound", _MYERSON))
+        numbers.append(
+            Truth(
+                "revenue of the bundle by second price with reserve", bundle_myerson_revenue(prior), "bound", _MYERSON
+            )
+        )
     return tuple(numbers)
 
 

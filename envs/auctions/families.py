@@ -71,7 +71,9 @@ class Affine(Family):
 
     def bounds(self) -> tuple[Array, Array]:
         """Weights in [0.1, 1], boosts up to the sum of the largest values either way."""
-        owners = np.array(list(itertools.product(range(-1, self.bidders), repeat=self.items)))  # -1: nobody, so nothing sold comes first
+        owners = np.array(
+            list(itertools.product(range(-1, self.bidders), repeat=self.items))
+        )  # -1: nobody, so nothing sold comes first
         allocations = (owners[:, None, :] == np.arange(self.bidders)[None, :, None]).astype(np.float64)
         if self.demand == "unit":
             allocations = allocations[(allocations.sum(axis=2) <= 1).all(axis=1)]
@@ -108,7 +110,9 @@ class NodeMenu(Family):
     def outcome(self, bids: Array, design: Array) -> Outcome:
         """Every bidder's best option at the prices `design` (N, nodes * K)."""
         prices = design.reshape(-1, *self.shape)
-        return node_price_sale(bids, prices, grid=self.grid, low=self.value_low, high=self.value_high, demand=self.demand)
+        return node_price_sale(
+            bids, prices, grid=self.grid, low=self.value_low, high=self.value_high, demand=self.demand
+        )
 
 
 FAMILIES: dict[str, type[Family]] = {

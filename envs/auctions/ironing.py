@@ -1,8 +1,8 @@
 """Ironed virtual values as monotone piecewise-linear tables, exact for laws of uniform pieces and of atoms.
 
 Source: Myerson 1981, "Optimal Auction Design", section 6. The construction used here is the dual one: the inverse of
-    the ironed virtual value at level c is the monopoly price of a seller with unit cost c, argmax_v (v - c)(1 -
-    F(v)); levels at which that price jumps are the flats of the ironed function.
+the ironed virtual value at level c is the monopoly price of a seller with unit cost c, argmax_v (v - c)(1 - F(v)); the
+levels at which that price jumps are the flats of the ironed function.
 """
 
 from __future__ import annotations
@@ -78,10 +78,9 @@ def _at(xp: Array, table: Array, index: Array) -> Array:
 def iron(law: Law) -> VirtualValue:
     """Ironed virtual value of `law`.
 
-    Beyond the largest value it continues with slope one, so that every report has a finite price.
-
-    Exact (to rounding) for Uniform, Exponential, ParetoTail, PiecewiseUniform, Discrete and TwoPoint; for other laws
-    the concave hull of the revenue curve on 4,000 points.
+    Beyond the largest value it continues with slope one, so that every report has a finite price. Exact (to rounding)
+    for Uniform, Exponential, ParetoTail, PiecewiseUniform, Discrete and TwoPoint; for other laws the concave hull of
+    the revenue curve on 4,000 points.
 
     Raises:
         ValueError: the revenue curve has no maximum (ParetoTail with exponent <= 1).

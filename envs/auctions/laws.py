@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,14 +62,14 @@ class Law(abc.ABC):
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             if field.init:
                 value = getattr(self, field.name)
-                record[field.name] = list(value) if isinstance(value, tuple) else value
+                record[field.name] = [float(x) for x in value] if isinstance(value, tuple) else float(value)
         return record
 
 
 def finite(**numbers: float) -> None:
     """Raise ValueError naming the first keyword that is not a finite number."""
     for name, number in numbers.items():
-        if not isinstance(number, (int, float)) or isinstance(number, bool) or not math.isfinite(number):
+        if not isinstance(number, Real) or isinstance(number, bool) or not math.isfinite(number):
             raise ValueError(f"{name}: must be a finite number, got {number!r}")
 
 

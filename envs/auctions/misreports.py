@@ -10,12 +10,19 @@ from walras.envs.auctions.mechanism import Array, Outcome, value
 
 
 def gradient_misreports(
-    values: Array, outcome: Callable[[Array], Outcome], demand: str = "additive", *, high: Array, steps: int = 25, rate: float = 0.02
+    values: Array,
+    outcome: Callable[[Array], Outcome],
+    demand: str = "additive",
+    *,
+    high: Array,
+    steps: int = 25,
+    rate: float = 0.02,
 ) -> Array:
     """The best report that each bidder finds while the others report truthfully.
 
-    Adam steps from a slightly shaded truth; the best report seen is kept, the truth included, so no bidder does worse than by honesty. A
-    gradient sees only what is smooth: where the utility is flat with jumps, as in a second-price auction, nothing is found.
+    Adam steps from a slightly shaded truth; the best report seen is kept, the truth included, so no bidder does
+    worse than by honesty. A gradient sees only what is smooth: where the utility is flat with jumps, as in a
+    second-price auction, nothing is found.
 
     Args:
         values: (N, n, m) true values.

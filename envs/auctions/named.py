@@ -54,7 +54,9 @@ def as_prior(given: Prior | str | Mapping[str, Any], bidders: int, items: int) -
     else:
         raise TypeError(f"prior: a Prior, a preset's name or a dict is needed, got {type(given).__name__}")
     if (found.bidders, found.items) != (bidders, items):
-        raise ValueError(f"prior: made for {found.bidders} bidders and {found.items} items, the auction has {bidders} and {items}")
+        raise ValueError(
+            f"prior: made for {found.bidders} bidders and {found.items} items, the auction has {bidders} and {items}"
+        )
     return found
 
 
@@ -77,5 +79,7 @@ def as_mechanism(given: Mechanism | str | Mapping[str, Any], prior: Prior, deman
     if isinstance(given, Mapping):
         return mechanism_from_dict(given)
     if not callable(getattr(given, "outcome", None)):
-        raise TypeError(f"mechanism: an object with outcome(bids), a name or a dict is needed, got {type(given).__name__}")
+        raise TypeError(
+            f"mechanism: an object with outcome(bids), a name or a dict is needed, got {type(given).__name__}"
+        )
     return given

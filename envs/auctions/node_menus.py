@@ -1,8 +1,9 @@
 """Menus whose prices are piecewise affine in the others' reports: values at grid nodes, linear on Kuhn simplices in between.
 
-Each bidder is offered every bundle (every single item under unit demand) at a price that depends on the other bidders' reports alone, so
-no bidder can gain by a false report. Nothing ensures that the bundles chosen fit together: the sum over bidders of an item's probabilities
-may exceed one, which `AuctionDesign` charges for and which a menu transform has to remove (arXiv 2406.07428 calls it incompatibility).
+Each bidder is offered every bundle (every single item under unit demand) at a price that depends on the other
+bidders' reports alone, so no bidder can gain by a false report. Nothing ensures that the bundles chosen fit
+together: the sum over bidders of an item's probabilities may exceed one, which `AuctionDesign` charges for and
+which a menu transform has to remove (arXiv 2406.07428 calls it incompatibility).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def barycentric(points: Array, grid: int) -> tuple[Array, Array]:
         grid: number of intervals in each direction.
 
     Returns:
-        Node numbers (N, d + 1) in row-major order on the (grid + 1)^d nodes, and weights (N, d + 1) that are nonnegative and sum to 1.
+        Node numbers (N, d + 1) in row-major order on the (grid + 1)^d nodes, and weights (N, d + 1) that are
+        nonnegative and sum to 1.
     """
     xp = array_api_compat.array_namespace(points)
     d = points.shape[1]
@@ -47,7 +49,9 @@ def barycentric(points: Array, grid: int) -> tuple[Array, Array]:
     sorted_part = xp.take_along_axis(part, order, axis=1)
     one, zero = xp.ones_like(points[:, :1]), xp.zeros_like(points[:, :1])
     weights = xp.concat([one, sorted_part], axis=1) - xp.concat([sorted_part, zero], axis=1)
-    stride = xp.asarray([(grid + 1) ** (d - 1 - j) for j in range(d)], dtype=order.dtype, device=array_api_compat.device(points))
+    stride = xp.asarray(
+        [(grid + 1) ** (d - 1 - j) for j in range(d)], dtype=order.dtype, device=array_api_compat.device(points)
+    )
     start = xp.sum(xp.astype(base, order.dtype) * stride, axis=1, keepdims=True)
     return xp.concat([start, start + xp.cumulative_sum(stride[order], axis=1)], axis=1), weights
 
@@ -83,6 +87,8 @@ def node_menus(bids: Array, prices: Array, *, grid: int, low: Array, high: Array
     return Menu(xp.broadcast_to(options, (batch, n, *options.shape)), xp.stack(offers, axis=1))
 
 
-def node_price_sale(bids: Array, prices: Array, *, grid: int, low: Array, high: Array, demand: str = "additive") -> Outcome:
+def node_price_sale(
+    bids: Array, prices: Array, *, grid: int, low: Array, high: Array, demand: str = "additive"
+) -> Outcome:
     """Every bidder's best option of `node_menus`: truthful, individually rational, and perhaps promising an item twice."""
     return node_menus(bids, prices, grid=grid, low=low, high=high, demand=demand).best(bids)

@@ -85,7 +85,7 @@ class PiecewiseUniform(Law):
     @functools.cached_property
     def _cumulative(self) -> Floats:
         total = np.concatenate(([0.0], np.cumsum(self.masses)))
-        return total / total[-1]
+        return np.asarray(total / total[-1], dtype=np.float64)
 
     @functools.cached_property
     def densities(self) -> Floats:
@@ -111,7 +111,9 @@ class PiecewiseUniform(Law):
         with np.errstate(divide="ignore", invalid="ignore"):
             inside = (uniforms - self._cumulative[piece]) / self.densities[piece]
         edges = np.asarray(self.edges)
-        return np.clip(edges[piece] + np.where(np.isfinite(inside), inside, 0.0), edges[piece], edges[piece + 1])
+        values: Floats = edges[piece] + np.where(np.isfinite(inside), inside, 0.0)
+        inner: Floats = np.minimum(np.maximum(values, edges[piece]), edges[piece + 1])
+        return inner
 
     @property
     def mean(self) -> float:
@@ -131,7 +133,7 @@ class _Atoms(Law):
     @functools.cached_property
     def _cumulative(self) -> Floats:
         total = np.cumsum(self.probabilities)
-        return total / total[-1]
+        return np.asarray(total / total[-1], dtype=np.float64)
 
     def pdf(self, value: ArrayLike) -> Floats:
         """Probability of the atom at `value` (0 elsewhere)."""

@@ -193,7 +193,7 @@ class Independent(Prior):
         return values.reshape(len(uniforms), self.bidders, self.items)
 
     def profiles(self, limit: int = 1_000_000) -> tuple[Floats, Floats]:
-        """Every value profile (P, n, m) with its probability (P,), when all laws have atoms (the last value runs fastest).
+        """Every value profile (P, n, m) with its probability (P,), for laws with atoms; the last value runs fastest.
 
         Raises:
             ValueError: a law has no atoms, or there are more than `limit` profiles.
@@ -254,7 +254,7 @@ class Triangle(Prior):
 
 @dataclasses.dataclass(frozen=True)
 class Contextual(Prior):
-    """Values v_ij = U[0, 1] sigmoid(x_i . y_j), contexts x_i, y_j uniform on [-1, 1]^dimension, afresh in every profile.
+    """Values v_ij = U[0, 1] sigmoid(x_i . y_j), contexts x_i, y_j uniform on [-1, 1]^dimension in each profile.
 
     The contextual setting of Duan et al. 2023, "A Scalable Neural Network for DSIC Affine Maximizer Auction Design"
     (arXiv 2305.12162). Needs (n + m) dimension + n m uniforms: bidder contexts, item contexts, then the n m value
@@ -281,7 +281,7 @@ class Contextual(Prior):
         return np.full((self.bidders, self.items), 1.0 / (1.0 + np.exp(-float(self.dimension))))
 
     def contexts(self, u: ArrayLike) -> tuple[Floats, Floats]:
-        """Contexts (B, n, dimension) of bidders and (B, m, dimension) of items that `sample` uses for `u` (B, draws)."""
+        """Contexts (B, n, dimension) of bidders and (B, m, dimension) of items that `sample` draws from `u`."""
         uniforms = 2.0 * np.asarray(u, dtype=np.float64) - 1.0
         batch, split, end = len(uniforms), self.bidders * self.dimension, (self.bidders + self.items) * self.dimension
         return (
@@ -291,7 +291,7 @@ class Contextual(Prior):
 
     def _transform(self, uniforms: Floats) -> Floats:
         bidder, item = self.contexts(uniforms)
-        match = 1.0 / (1.0 + np.exp(-np.einsum("bik,bjk->bij", bidder, item)))
+        match: Floats = 1.0 / (1.0 + np.exp(-np.einsum("bik,bjk->bij", bidder, item)))
         return uniforms[:, -self.bidders * self.items :].reshape(match.shape) * match
 
     def to_dict(self) -> dict[str, Any]:

@@ -66,13 +66,14 @@ class SealedBidAuction(Game[AuctionState]):
     """Bidders with private values report, a mechanism allocates and charges.
 
     ## Description
-    Nature draws values v (n, m) from the prior; every bidder sees its own row only; all report at once; the mechanism gives bidder i
-    the item j with probability x_ij and charges p_i. Everyone is risk neutral. Ties share the item in expectation. With `rounds=T` the
-    auction is repeated with fresh values; with a `budget`, reports whose sum exceeds the money left are scaled down to it.
+    Nature draws values v (n, m) from the prior; every bidder sees its own row only; all report at once; the
+    mechanism gives bidder i the item j with probability x_ij and charges p_i. Everyone is risk neutral. Ties share
+    the item in expectation. With `rounds=T` the auction is repeated with fresh values; with a `budget`, reports
+    whose sum exceeds the money left are scaled down to it.
 
     ## Action space
-    Reports, `Box(low, high, (m,))` in units of value; with `grid=g` `Discrete(g**m)`: digit j (base g, item 0 first) is the report for
-    item j on `linspace(low_j, high_j, g)`.
+    Reports, `Box(low, high, (m,))` in units of value; with `grid=g` `Discrete(g**m)`: digit j (base g, item 0
+    first) is the report for item j on `linspace(low_j, high_j, g)`.
 
     ## Observation space
     | Num | Observation | Min | Max |
@@ -81,7 +82,8 @@ class SealedBidAuction(Game[AuctionState]):
     | m | share of rounds already played (repeated form only) | 0 | 1 |
     | m+1 | share of the budget left (with budgets only) | 0 | 1 |
 
-    An unbounded prior is cut at its value for the largest uniform number, 1 - 2**-53, so every bound is finite and attained.
+    An unbounded prior is cut at its value for the largest uniform number, 1 - 2**-53, so every bound is finite and
+    attained.
 
     ## Rewards
     `v_i(x_i) - p_i`: additive bidders value the sum `v_i . x_i`, unit-demand bidders the best item they receive.
@@ -90,17 +92,27 @@ class SealedBidAuction(Game[AuctionState]):
     After `rounds` rounds, by the rules.
 
     ## Info
-    `allocation`, `payment`, `utility` of the round last played; with `audit=True` also `truthful_utility` (what the true values would have
-    earned against the same reports) and, where an exact best answer is known (menus and truthful mechanisms), `regret >= 0`; for menus
-    also `chosen_element` and the `menu_items` (K, m) and `menu_prices` (K,) offered.
+    `allocation`, `payment`, `utility` of the round last played; with `audit=True` also `truthful_utility` (what the
+    true values would have earned against the same reports) and, where an exact best answer is known (menus and
+    truthful mechanisms), `regret >= 0`; for menus also `chosen_element` and the `menu_items` (K, m) and
+    `menu_prices` (K,) offered.
 
-    Source: Vickrey (1961); Myerson (1981); Krishna, Auction Theory, chapters 2-5. Setting of arXiv 2406.07428, section 2.
+    Source: Vickrey (1961); Myerson (1981); Krishna, Auction Theory, chapters 2-5. Setting of arXiv 2406.07428,
+    section 2.
     """
 
     def __init__(
-        self, bidders: int = 3, items: int = 1, *, prior: Prior | str | Mapping[str, Any] = "uniform01",
-        mechanism: Mechanism | str | Mapping[str, Any] = "first-price", demand: str = "additive", rounds: int = 1,
-        budget: float | None = None, grid: int | None = None, audit: bool = False,
+        self,
+        bidders: int = 3,
+        items: int = 1,
+        *,
+        prior: Prior | str | Mapping[str, Any] = "uniform01",
+        mechanism: Mechanism | str | Mapping[str, Any] = "first-price",
+        demand: str = "additive",
+        rounds: int = 1,
+        budget: float | None = None,
+        grid: int | None = None,
+        audit: bool = False,
     ) -> None:
         """Set the parameters.
 
@@ -126,7 +138,9 @@ class SealedBidAuction(Game[AuctionState]):
         if budget is not None and not 0 < budget < math.inf:
             raise ValueError(f"budget must be positive and finite, got {budget}")
         if grid is not None and not (grid >= 2 and grid**items <= GRID_LIMIT):
-            raise ValueError(f"grid must be at least 2 with grid**items <= {GRID_LIMIT}, got grid={grid}, items={items}")
+            raise ValueError(
+                f"grid must be at least 2 with grid**items <= {GRID_LIMIT}, got grid={grid}, items={items}"
+            )
         self.bidders, self.items, self.rounds, self.budget, self.grid = bidders, items, rounds, budget, grid
         self.demand, self.audit = demand, audit
         self.prior = as_prior(prior, bidders, items)
@@ -152,8 +166,10 @@ class SealedBidAuction(Game[AuctionState]):
 
     def __repr__(self) -> str:
         """Parameters that tell this auction from others."""
-        return (f"SealedBidAuction(bidders={self.bidders}, items={self.items}, mechanism={self.mechanism!r}, demand={self.demand!r}, "
-                f"rounds={self.rounds}, budget={self.budget}, grid={self.grid})")
+        return (
+            f"SealedBidAuction(bidders={self.bidders}, items={self.items}, mechanism={self.mechanism!r}, "
+            f"demand={self.demand!r}, rounds={self.rounds}, budget={self.budget}, grid={self.grid})"
+        )
 
     # -- rules -------------------------------------------------------------------------------------------------------------------
 
@@ -166,8 +182,13 @@ class SealedBidAuction(Game[AuctionState]):
         batch, n, _ = values.shape
         nothing = np.zeros_like(values)
         return AuctionState(
-            value=values, budget=np.full((batch, n), math.inf if self.budget is None else self.budget), round=np.zeros(batch, np.int64),
-            sold_value=values, bid=nothing, allocation=nothing, payment=np.zeros((batch, n)),
+            value=values,
+            budget=np.full((batch, n), math.inf if self.budget is None else self.budget),
+            round=np.zeros(batch, np.int64),
+            sold_value=values,
+            bid=nothing,
+            allocation=nothing,
+            payment=np.zeros((batch, n)),
         )
 
     def observe(self, state: AuctionState, role: str) -> Array:
@@ -181,7 +202,9 @@ class SealedBidAuction(Game[AuctionState]):
             parts.append((state.budget / self.budget)[..., None])
         return np.concatenate(parts, axis=-1)
 
-    def step(self, state: AuctionState, actions: Mapping[str, Array], rng: np.random.Generator) -> tuple[AuctionState, Array]:
+    def step(
+        self, state: AuctionState, actions: Mapping[str, Array], rng: np.random.Generator
+    ) -> tuple[AuctionState, Array]:
         """Reports are collected, the mechanism decides, and fresh values are drawn if another round follows."""
         state, utility = self.sell(state, self.bids(actions["bidder"]))
         if self.rounds > 1:
@@ -224,10 +247,16 @@ class SealedBidAuction(Game[AuctionState]):
         if menus is not None:
             menu = menus(state.bid)
             best = menu.utility(state.sold_value).max(axis=-1)
-            facts |= {"chosen_element": menu.utility(state.bid).argmax(axis=-1), "menu_items": menu.items, "menu_prices": menu.prices}
+            facts |= {
+                "chosen_element": menu.utility(state.bid).argmax(axis=-1),
+                "menu_items": menu.items,
+                "menu_prices": menu.prices,
+            }
             facts["regret"] = np.where((state.round > 0)[:, None], np.maximum(best - utility, 0.0), 0.0)
         elif self.mechanism.truthful:
-            facts["regret"] = np.where((state.round > 0)[:, None], np.maximum(facts["truthful_utility"] - utility, 0.0), 0.0)
+            facts["regret"] = np.where(
+                (state.round > 0)[:, None], np.maximum(facts["truthful_utility"] - utility, 0.0), 0.0
+            )
         return facts
 
     def _utility_of_truth(self, state: AuctionState, i: int) -> Array:
@@ -253,8 +282,11 @@ class SealedBidAuction(Game[AuctionState]):
     def render_text(self, state: AuctionState, lane: int = 0) -> str:
         """A table of the round last played (before the first: of the values alone)."""
         values = state.value if state.round[lane] == 0 else state.sold_value
-        lines = [f"round {int(state.round[lane])} of {self.rounds}   mechanism {type(self.mechanism).__name__}",
-                 f"{'bidder':>8} {'value':>{8 * self.items}} {'report':>{8 * self.items}} {'wins':>{8 * self.items}} {'pays':>8}"]
+        width = 8 * self.items
+        lines = [
+            f"round {int(state.round[lane])} of {self.rounds}   mechanism {type(self.mechanism).__name__}",
+            f"{'bidder':>8} {'value':>{width}} {'report':>{width}} {'wins':>{width}} {'pays':>8}",
+        ]
         for i in range(self.bidders):
             cells = ["".join(f"{x:8.3f}" for x in part[lane, i]) for part in (values, state.bid, state.allocation)]
             lines.append(f"{i:>8} {cells[0]} {cells[1]} {cells[2]} {state.payment[lane, i]:8.3f}")

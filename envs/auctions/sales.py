@@ -12,50 +12,51 @@ from collections.abc import Callable
 
 import array_api_compat
 
-from walras.envs.auctions.mechanism import DEMANDS, Array, Mechanism, Outcome, check_items, like, per_item
+from walras.envs.auctions.mechanism import (
+    DEMANDS,
+    Array,
+    Mechanism,
+    Outcome,
+    as_outcome,
+    bidder_rows,
+    check_items,
+    like,
+    per_item,
+)
 
 
-def _rows(xp: Array, bids: Array) -> Array:
-    """A contiguous copy (n, B, m).
-
-    Loops over a leading bidder axis run along long rows, several times faster than over a short middle axis.
-    """
-    return xp.stack([bids[:, i] for i in range(bids.shape[1])])
+def _by_item(xp: Array, parameter: Array, bids: Array) -> Array:
+    """A number, (m,) or (B, m) as an array that broadcasts with (m, B)."""
+    array = like(xp, parameter, bids)
+    return array if array.ndim == 0 else xp.permute_dims(array, (1, 0)) if array.ndim == 2 else array[:, None]
 
 
 def _won(xp: Array, rows: Array, threshold: Array) -> Array:
-    """Equal shares (n, B, m) among the reports that reach `threshold` (B, m), which is at least the highest report."""
+    """Equal shares (n, m, B) among the reports that reach `threshold` (m, B), which is at least the highest report."""
     wins = xp.astype(rows >= threshold, rows.dtype)
     winners = xp.sum(wins, axis=0)
     return wins * (1.0 / xp.maximum(winners, xp.ones_like(winners)))
 
 
-def _outcome(xp: Array, won: Array, price: Array) -> Outcome:
-    """The outcome of winning probabilities (n, B, m) at prices broadcastable to them, paid on winning."""
-    return Outcome(xp.permute_dims(won, (1, 0, 2)), xp.permute_dims(xp.sum(won * price, axis=-1), (1, 0)))
-
-
 def first_price(bids: Array, reserve: Array = 0.0) -> Outcome:
-    """Each item to its highest report, at that report, if it reaches `reserve` (a number, (m,) or (B, m)).
-
-    Ties share.
-    """
+    """Each item to its highest report at that report, if it reaches `reserve` (a number, (m,) or (B, m)); ties share."""
     xp = array_api_compat.array_namespace(bids)
-    rows = _rows(xp, bids)
-    won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), like(xp, reserve, bids)))
-    return _outcome(xp, won, rows)
+    rows = bidder_rows(xp, bids)
+    won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), _by_item(xp, reserve, bids)))
+    return as_outcome(xp, won, xp.sum(won * rows, axis=1))
 
 
 def second_price(bids: Array, reserve: Array = 0.0) -> Outcome:
     """Each item to its highest report, at the larger of second report and `reserve` (a number, (m,) or (B, m))."""
     xp = array_api_compat.array_namespace(bids)
-    rows = _rows(xp, bids)
+    rows = bidder_rows(xp, bids)
     top, second = rows[0], xp.zeros_like(rows[0])
     for i in range(1, rows.shape[0]):
         second = xp.maximum(second, xp.minimum(top, rows[i]))
         top = xp.maximum(top, rows[i])
-    floor = like(xp, reserve, bids)
-    return _outcome(xp, _won(xp, rows, xp.maximum(top, floor)), xp.maximum(second, floor))
+    floor = _by_item(xp, reserve, bids)
+    won = _won(xp, rows, xp.maximum(top, floor))
+    return as_outcome(xp, won, xp.sum(won * xp.maximum(second, floor), axis=1))
 
 
 def all_pay(bids: Array, reserve: Array = 0.0) -> Outcome:
@@ -64,11 +65,10 @@ def all_pay(bids: Array, reserve: Array = 0.0) -> Outcome:
     Every report is paid, won or not; one below the reserve is no bid and pays nothing.
     """
     xp = array_api_compat.array_namespace(bids)
-    rows = _rows(xp, bids)
-    floor = like(xp, reserve, bids)
+    rows = bidder_rows(xp, bids)
+    floor = _by_item(xp, reserve, bids)
     won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), floor))
-    paid = xp.astype(rows >= floor, bids.dtype)
-    return Outcome(xp.permute_dims(won, (1, 0, 2)), _outcome(xp, paid, rows).payment)
+    return as_outcome(xp, won, xp.sum(rows * xp.astype(rows >= floor, rows.dtype), axis=1))
 
 
 _RULES: dict[str, Callable[[Array, Array], Outcome]] = {
@@ -92,18 +92,20 @@ def posted_price(bids: Array, prices: Array, demand: str = "additive") -> Outcom
     ties).
     """
     xp = array_api_compat.array_namespace(bids)
-    price = xp.broadcast_to(like(xp, prices, bids), (bids.shape[0], bids.shape[2]))
-    left, bought = xp.ones_like(price), []
-    for i in range(bids.shape[1]):
-        surplus = bids[:, i] - price
+    rows = bidder_rows(xp, bids)
+    price = _by_item(xp, prices, bids)
+    left, bought = xp.ones_like(rows[0]), []
+    for i in range(rows.shape[0]):
+        surplus = rows[i] - price
         take = xp.astype(surplus >= 0, bids.dtype) * left
         if demand == "unit":
             offer = xp.where(take > 0, surplus, xp.full_like(surplus, -1.0))
-            index = xp.arange(bids.shape[2], device=array_api_compat.device(bids))
-            take = take * xp.astype(xp.argmax(offer, axis=-1)[:, None] == index, bids.dtype)
+            index = xp.arange(rows.shape[1], device=array_api_compat.device(bids))
+            take = take * xp.astype(xp.argmax(offer, axis=0) == index[:, None], bids.dtype)
         left = left - take
         bought.append(take)
-    return _outcome(xp, xp.stack(bought), price)
+    won = xp.stack(bought)
+    return as_outcome(xp, won, xp.sum(won * price, axis=1))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ bidders add up. Functions named `..._by_quadrature` integrate the general formul
 form; they are also the independent check of the closed forms. Money is in units of value.
 
 Sources: Vickrey 1961, "Counterspeculation, Auctions, and Competitive Sealed Tenders"; Myerson 1981, "Optimal Auction
-    Design"; Krishna, "Auction Theory" (2nd edition, 2010), chapters 2 (first and second price), 3 (revenue
-    equivalence, all-pay) and 5 (optimal mechanisms).
+Design"; Krishna, "Auction Theory" (2nd edition, 2010), chapters 2 (first and second price), 3 (revenue equivalence,
+all-pay) and 5 (optimal mechanisms).
 """
 
 from __future__ import annotations
@@ -73,8 +73,11 @@ def all_pay_bid(law: Law, bidders: int, value: ArrayLike, reserve: float = 0.0) 
     """
     v, n, r = _checked(law, bidders, value, reserve)
     entry = all_pay_entry(law, bidders, r)
+    if entry == math.inf:
+        return np.zeros_like(v)
     top = np.maximum(v, entry)
-    return np.where(v < entry, 0.0, top * _others(law, n, top) - _rent(law, n, top, entry))
+    bid = top * _others(law, n, top) - _rent(law, n, top, entry)
+    return np.where(v < entry, 0.0, np.maximum(bid, r))  # rounding must not push an entrant below the reserve
 
 
 def all_pay_entry(law: Law, bidders: int, reserve: float) -> float:
@@ -185,15 +188,15 @@ def ironed_virtual_value(law: Law, value: ArrayLike) -> Floats:
 def myerson_reserve(law: Law) -> float:
     """The optimal reserve, maximiser of r (1 - F(r)): smallest value of nonnegative ironed virtual value.
 
-    Myerson 1981. U[low, high]: max(low, high / 2); exponential its scale; power high (1 + exponent)^(-1 / exponent); ParetoTail 1 /
-    (exponent - 1).
+    Myerson 1981. U[low, high]: max(low, high / 2); exponential its scale; power
+    high (1 + exponent)^(-1 / exponent); ParetoTail 1 / (exponent - 1).
     """
     if isinstance(law, Uniform):
         return max(law.low, 0.5 * law.high)
     if isinstance(law, Exponential):
         return law.scale
     if isinstance(law, Power):
-        return law.high * (1.0 + law.exponent) ** (-1.0 / law.exponent)
+        return float(law.high * (1.0 + law.exponent) ** (-1.0 / law.exponent))
     reserve = float(iron(law).price(np.asarray(0.0)))
     if isinstance(law, Discrete | TwoPoint | PiecewiseUniform | ParetoTail):
         return reserve
@@ -271,7 +274,8 @@ def _shaded(
     top = np.maximum(value, reserve)
     with np.errstate(divide="ignore", invalid="ignore"):
         shade = rent(law, n, top, reserve) / _others(law, n, top)
-    return np.where(value < reserve, 0.0, top - np.where(np.isfinite(shade), shade, 0.0))
+    bid = np.maximum(top - np.where(np.isfinite(shade), shade, 0.0), reserve)  # against rounding below the reserve
+    return np.where(value < reserve, 0.0, bid)
 
 
 def _others(law: Law, n: int, value: Floats) -> Floats:
@@ -294,10 +298,8 @@ def _rent(law: Law, n: int, value: Floats, reserve: float) -> Floats:
         return width * (np.power(inside, n) - first**n) / n + np.maximum(value - max(law.high, reserve), 0.0)
     if isinstance(law, Power):
         power = law.exponent * (n - 1) + 1.0
-        inside, first = np.clip(value / law.high, 0.0, 1.0), min(reserve / law.high, 1.0)
-        return law.high * (np.power(inside, power) - first**power) / power + np.maximum(
-            value - max(law.high, reserve), 0.0
-        )
+        inside, first = np.clip(value / law.high, 0.0, 1.0), math.pow(min(reserve / law.high, 1.0), power)
+        return law.high * (np.power(inside, power) - first) / power + np.maximum(value - max(law.high, reserve), 0.0)
     if isinstance(law, Exponential):
         start = np.asarray(reserve / law.scale)
         return law.scale * (_exponential_rent(n - 1, value / law.scale) - _exponential_rent(n - 1, start))

@@ -5,14 +5,24 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
 from walras.envs.auctions.ironing import VirtualValue, iron
-from walras.envs.auctions.mechanism import DEMANDS, Array, Mechanism, Menu, MenuMechanism, Outcome, like, per_item
+from walras.envs.auctions.mechanism import (
+    DEMANDS,
+    Array,
+    Mechanism,
+    Menu,
+    MenuMechanism,
+    Outcome,
+    as_outcome,
+    bidder_rows,
+    like,
+    per_item,
+)
 from walras.envs.auctions.priors import Prior, prior_from_dict
 from walras.envs.auctions.sales import bundle_sale, second_price
 
@@ -38,19 +48,19 @@ def affine_maximizer(bids: Array, allocations: Array, weights: Array, boosts: Ar
     """
     xp = array_api_compat.array_namespace(bids)
     share, w, boost = like(xp, allocations, bids), like(xp, weights, bids), like(xp, boosts, bids)
-    index, _, others = _affine_scores(xp, bids, share, w, boost)
-    column = index[None, :, None]
-    at_choice = xp.take_along_axis(others, xp.broadcast_to(column, (*others.shape[:2], 1)), axis=-1)[:, :, 0]
-    payment = (xp.max(others, axis=-1) - at_choice) / w[:, None]
+    index, others = _affine_scores(xp, bids, share, w, boost)
+    column = xp.broadcast_to(index[None, None, :], (others.shape[0], 1, others.shape[2]))
+    at_choice = xp.take_along_axis(others, column, axis=1)[:, 0]
+    payment = (xp.max(others, axis=1) - at_choice) / w[:, None]
     return Outcome(xp.take(share, index, axis=0), xp.permute_dims(payment, (1, 0)))
 
 
-def _affine_scores(xp: Array, bids: Array, share: Array, w: Array, boost: Array) -> tuple[Array, Array, Array]:
-    """Chosen outcome (B,), scores (B, T), and scores without each bidder (n, B, T), free of its own report."""
-    own = [w[i] * (bids[:, i] @ share[:, i].T) for i in range(bids.shape[1])]
-    others = [boost + sum(own[:i] + own[i + 1 :]) for i in range(bids.shape[1])]
-    score = own[0] + others[0]
-    return xp.argmax(score, axis=-1), score, xp.stack([part + xp.zeros_like(score) for part in others])
+def _affine_scores(xp: Array, bids: Array, share: Array, w: Array, boost: Array) -> tuple[Array, Array]:
+    """Chosen outcome (B,), and the scores without each bidder (n, T, B), which are free of its own report."""
+    own = [w[i] * (share[:, i] @ bids[:, i].T) for i in range(bids.shape[1])]
+    start = boost[:, None] + xp.zeros_like(own[0])
+    others = xp.stack([sum(own[:i] + own[i + 1 :], start=start) for i in range(bids.shape[1])])
+    return xp.argmax(own[0] + others[0], axis=0), others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +134,8 @@ class AMA(MenuMechanism):
         """
         xp = array_api_compat.array_namespace(bids)
         share, w, boost = (like(xp, part, bids) for part in self._arrays)
-        _, _, others = _affine_scores(xp, bids, share, w, boost)
-        prices = xp.permute_dims((xp.max(others, axis=-1, keepdims=True) - others) / w[:, None, None], (1, 0, 2))
+        _, others = _affine_scores(xp, bids, share, w, boost)
+        prices = xp.permute_dims((xp.max(others, axis=1, keepdims=True) - others) / w[:, None, None], (2, 0, 1))
         prices = xp.concat([xp.zeros_like(prices[..., :1]), prices], axis=-1)
         rows = xp.permute_dims(share, (1, 0, 2))
         rows = xp.concat([xp.zeros_like(rows[:, :1]), rows], axis=1)
@@ -250,35 +260,33 @@ class ItemwiseMyerson(Mechanism):
     def outcome(self, bids: Array) -> Outcome:
         """Outcome for `bids` (B, n, m)."""
         xp = array_api_compat.array_namespace(bids)
-        virtual = self._each(xp, "__call__", [bids[:, i] for i in range(bids.shape[1])])
+        virtual = self._each(xp, "__call__", bidder_rows(xp, bids))
         top, second = virtual[0], xp.full_like(virtual[0], -np.inf)
         for i in range(1, virtual.shape[0]):
             second = xp.maximum(second, xp.minimum(top, virtual[i]))
             top = xp.maximum(top, virtual[i])
-        zero = xp.zeros_like(top)
         wins = xp.astype((virtual >= top) & (virtual >= 0), bids.dtype)
         winners = xp.sum(wins, axis=0)
-        share = wins / xp.maximum(winners, xp.ones_like(winners))
-        # A lone winner meets the runners-up tied at the second level in random order: first among them it pays the lower
-        # end of that level, otherwise the upper end.
-        runners = xp.sum(xp.astype(virtual == second, bids.dtype), axis=0) * xp.astype(
-            (second >= 0) & (winners == 1), bids.dtype
-        )
-        level = [xp.maximum(second, zero)] * bids.shape[1]
+        share = wins * (1.0 / xp.maximum(winners, xp.ones_like(winners)))
+        # A lone winner meets the runners-up tied at the second level in random order: first among them it pays the
+        # lower end of that level, otherwise the upper end.
+        lone = xp.astype((second >= 0) & (winners == 1), bids.dtype)
+        runners = lone * xp.sum(xp.astype(virtual == second, bids.dtype), axis=0)
+        level = xp.maximum(second, xp.zeros_like(top))[None]
         first, after = self._each(xp, "price", level), self._each(xp, "upper_price", level)
         price = (first + runners * after) / (1.0 + runners)
-        payment = xp.sum(share * price, axis=-1)
-        return Outcome(xp.permute_dims(share, (1, 0, 2)), xp.permute_dims(payment, (1, 0)))
+        return as_outcome(xp, share, xp.sum(share * price, axis=1))
 
-    def _each(self, xp: Array, method: str, rows: Sequence[Array]) -> Array:
-        """Apply each bidder's and item's table to rows of (B, m); one call where all tables are the same."""
+    def _each(self, xp: Array, method: str, rows: Array) -> Array:
+        """Apply each bidder's and item's table to rows (n, m, B), or (1, m, B) for all bidders alike."""
         tables = self._tables
         if all(table is tables[0][0] for row in tables for table in row):
-            return getattr(tables[0][0], method)(xp.stack(list(rows)))
+            return getattr(tables[0][0], method)(rows)
+        pick = range(len(tables)) if rows.shape[0] > 1 else [0] * len(tables)
         return xp.stack(
             [
-                xp.stack([getattr(table, method)(row[:, j]) for j, table in enumerate(own)], axis=-1)
-                for own, row in zip(tables, rows, strict=True)
+                xp.stack([getattr(table, method)(rows[i, j]) for j, table in enumerate(own)])
+                for i, own in zip(pick, tables, strict=True)
             ]
         )
 

@@ -21,15 +21,25 @@ from walras.envs.spaces import fresh, pick
 class Table:
     """What the parallel and the AEC door share: one lane of a game, agents who act from outside, spaces, observations.
 
-    Where a role has an action mask, its observation becomes `{"observation": ..., "action_mask": int8}`, as PettingZoo's own games
-    have it; an agent who is not to move may then only give its first action.
+    Where a role has an action mask, its observation becomes `{"observation": ..., "action_mask": int8}`, as
+    PettingZoo's own games have it; an agent who is not to move may then only give its first action.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4, "name": "walras", "is_parallelizable": True}
+    metadata: ClassVar[dict[str, Any]] = {
+        "render_modes": ["ansi", "rgb_array"],
+        "render_fps": 4,
+        "name": "walras",
+        "is_parallelizable": True,
+    }
 
     def __init__(
-        self, game: Game[Any] | str, *, seats: Mapping[str, Any] | None = None, render_mode: str | None = None,
-        max_cycles: int | None = None, **parameters: Any,
+        self,
+        game: Game[Any] | str,
+        *,
+        seats: Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+        max_cycles: int | None = None,
+        **parameters: Any,
     ) -> None:
         """Open the table.
 
@@ -44,7 +54,9 @@ class Table:
             ValueError: if a seat is unknown, nobody is left outside, or the render mode is unknown.
         """
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode: {render_mode!r} given, one of {self.metadata['render_modes']} or None needed")
+            raise ValueError(
+                f"render_mode: {render_mode!r} given, one of {self.metadata['render_modes']} or None needed"
+            )
         self.render_mode = render_mode
         self.game = as_game(game, parameters)
         policies = fill_seats(self.game, seats or {})
@@ -120,13 +132,19 @@ class GameParallelEnv(Table, pettingzoo.ParallelEnv[str, Any, Any]):
         super().__init__(game, **arguments)
         self.agents: list[str] = []
 
-    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Begin an episode; without a seed, the next one under the last seed (a random seed at first)."""
         self._deal(seed, options)
         self.agents = list(self.possible_agents)
-        return {agent: self._observe(agent) for agent in self.agents}, {agent: self._info(agent) for agent in self.agents}
+        return {agent: self._observe(agent) for agent in self.agents}, {
+            agent: self._info(agent) for agent in self.agents
+        }
 
-    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
+    def step(
+        self, actions: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Everybody acts.
 
         Raises:
@@ -144,8 +162,11 @@ class GameParallelEnv(Table, pettingzoo.ParallelEnv[str, Any, Any]):
         if terminated or truncated:
             self.agents = []
         return (
-            {agent: self._observe(agent) for agent in agents}, rewards, dict.fromkeys(agents, terminated),
-            dict.fromkeys(agents, truncated), {agent: self._info(agent) for agent in agents},
+            {agent: self._observe(agent) for agent in agents},
+            rewards,
+            dict.fromkeys(agents, terminated),
+            dict.fromkeys(agents, truncated),
+            {agent: self._info(agent) for agent in agents},
         )
 
     def _info(self, agent: str) -> dict[str, Any]:

@@ -18,13 +18,22 @@ from walras.envs.spaces import fresh, pick
 class SeatVecEnv(VecEnv):
     """One agent's seat in `num_envs` lanes, as SB3 wants it: lanes begin anew by themselves.
 
-    The last observation of an ended lane stands in its `info["terminal_observation"]`, and `info["TimeLimit.truncated"]` says whether
-    the horizon ended it. `infos=True` adds the game's facts (a dict for each lane: slow for large batches).
+    The last observation of an ended lane stands in its `info["terminal_observation"]`, and
+    `info["TimeLimit.truncated"]` says whether the horizon ended it. `infos=True` adds the game's facts (a dict for
+    each lane: slow for large batches).
     """
 
     def __init__(
-        self, game: Game[Any] | str, num_envs: int, *, agent: str | None = None, others: Mapping[str, Any] | str | None = None,
-        seed: int | None = None, infos: bool = False, horizon: int | None = None, **parameters: Any,
+        self,
+        game: Game[Any] | str,
+        num_envs: int,
+        *,
+        agent: str | None = None,
+        others: Mapping[str, Any] | str | None = None,
+        seed: int | None = None,
+        infos: bool = False,
+        horizon: int | None = None,
+        **parameters: Any,
     ) -> None:
         """Sit down in every lane; arguments as in `walras.envs.doors.vector.SeatVectorEnv`."""
         self.game = as_game(game, parameters)
@@ -98,7 +107,9 @@ class SeatVecEnv(VecEnv):
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Refused: lanes share one game, whose parameters are fixed."""
-        raise AttributeError(f"attr_name: {attr_name!r} cannot be set; make another environment with the parameters you want")
+        raise AttributeError(
+            f"attr_name: {attr_name!r} cannot be set; make another environment with the parameters you want"
+        )
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
         """Call a method of this environment that answers for all lanes, and hand each lane its row."""

@@ -18,29 +18,39 @@ from walras.envs.spaces import fresh, pick
 class SeatEnv(gymnasium.Env[Any, Any]):
     """One agent's Gymnasium environment of a game.
 
-    One `step` is one move of this agent: the other seats move, by their policies, until it is this agent's turn again; the reward is
-    what it received meanwhile. `reset(seed=s, options={"lane": i})` is lane `i` of every batched door seeded with `s` (lane 0 by
-    default). With a mask, `info["action_mask"]` holds it as int8, and `action_masks()` as bool (sb3-contrib's MaskablePPO).
+    One `step` is one move of this agent: the other seats move, by their policies, until it is this agent's turn
+    again; the reward is what it received meanwhile. `reset(seed=s, options={"lane": i})` is lane `i` of every
+    batched door seeded with `s` (lane 0 by default). With a mask, `info["action_mask"]` holds it as int8, and
+    `action_masks()` as bool (sb3-contrib's MaskablePPO).
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
     def __init__(
-        self, game: Game[Any] | str, *, agent: str | None = None, others: Mapping[str, Any] | str | None = None,
-        render_mode: str | None = None, horizon: int | None = None, **parameters: Any,
+        self,
+        game: Game[Any] | str,
+        *,
+        agent: str | None = None,
+        others: Mapping[str, Any] | str | None = None,
+        render_mode: str | None = None,
+        horizon: int | None = None,
+        **parameters: Any,
     ) -> None:
         """Sit down.
 
         Args:
             game: registered id or game object.
             agent: whose seat (default: the game's first agent).
-            others: role or agent -> policy, or one policy name for all others; default: equilibrium where known, else random.
+            others: role or agent -> policy, or one policy name for all others; default: equilibrium where known,
+                else random.
             render_mode: `"ansi"` (text), `"rgb_array"`, or `None`.
             horizon: truncate after so many steps of the rules, in place of the game's own limit.
-            parameters: of the game, when an id is given.
+            **parameters: of the game, when an id is given.
         """
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode: {render_mode!r} given, one of {self.metadata['render_modes']} or None needed")
+            raise ValueError(
+                f"render_mode: {render_mode!r} given, one of {self.metadata['render_modes']} or None needed"
+            )
         self.render_mode = render_mode
         self.game = as_game(game, parameters)
         self._view = SeatView(self.game, 1, agent, others, horizon)
@@ -69,7 +79,13 @@ class SeatEnv(gymnasium.Env[Any, Any]):
         if not self._started:
             raise gymnasium.error.ResetNeeded("step() called before reset()")
         ended = self._view.step(np.asarray(action)[None])
-        return self._observation(), float(ended.rewards[0]), bool(ended.terminated[0]), bool(ended.truncated[0]), self._info()
+        return (
+            self._observation(),
+            float(ended.rewards[0]),
+            bool(ended.terminated[0]),
+            bool(ended.truncated[0]),
+            self._info(),
+        )
 
     def action_masks(self) -> Array:
         """(n_actions,) bool of legal actions; all True where the game has no mask (Discrete actions only)."""

@@ -28,13 +28,23 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
     """
 
     metadata: ClassVar[dict[str, Any]] = {
-        "render_modes": ["ansi", "rgb_array"], "render_fps": 4, "autoreset_mode": AutoresetMode.SAME_STEP,
+        "render_modes": ["ansi", "rgb_array"],
+        "render_fps": 4,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
     }
 
     def __init__(
-        self, game: Game[Any] | str, *, num_envs: int = 1, agent: str | None = None, others: Mapping[str, Any] | str | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP, infos: bool = True, render_mode: str | None = None,
-        horizon: int | None = None, **parameters: Any,
+        self,
+        game: Game[Any] | str,
+        *,
+        num_envs: int = 1,
+        agent: str | None = None,
+        others: Mapping[str, Any] | str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        infos: bool = True,
+        render_mode: str | None = None,
+        horizon: int | None = None,
+        **parameters: Any,
     ) -> None:
         """Sit down in every lane.
 
@@ -42,18 +52,23 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
             game: registered id or game object.
             num_envs: number of lanes.
             agent: whose seat (default: the game's first agent).
-            others: role or agent -> policy, or one policy name for all others; default: equilibrium where known, else random.
+            others: role or agent -> policy, or one policy name for all others; default: equilibrium where known,
+                else random.
             autoreset_mode: `SAME_STEP` or `DISABLED`.
             infos: also report the game's facts and final observations (`False` saves their cost).
             render_mode: `"ansi"`, `"rgb_array"` (a tuple with one entry a lane) or `None`.
             horizon: truncate after so many steps of the rules, in place of the game's own limit.
-            parameters: of the game, when an id is given.
+            **parameters: of the game, when an id is given.
         """
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            raise ValueError("autoreset_mode: NEXT_STEP wastes a step of every lane; SAME_STEP and DISABLED are offered")
+            raise ValueError(
+                "autoreset_mode: NEXT_STEP wastes a step of every lane; SAME_STEP and DISABLED are offered"
+            )
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode: {render_mode!r} given, one of {self.metadata['render_modes']} or None needed")
+            raise ValueError(
+                f"render_mode: {render_mode!r} given, one of {self.metadata['render_modes']} or None needed"
+            )
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
         self.game = as_game(game, parameters)
@@ -68,7 +83,9 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
         self._started = False
         self._over = np.zeros(num_envs, bool)
 
-    def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Begin an episode in every lane, or in those of `options["reset_mask"]` (num_envs,) bool."""
         mask = (options or {}).get("reset_mask")
         if seed is None and not self._started:
@@ -76,7 +93,9 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
         if mask is not None and self._started and seed is None:
             mask = np.asarray(mask)
             if mask.shape != (self.num_envs,) or mask.dtype != bool:
-                raise ValueError(f"options['reset_mask']: a bool array ({self.num_envs},) is needed, got {mask.dtype}{mask.shape}")
+                raise ValueError(
+                    f"options['reset_mask']: a bool array ({self.num_envs},) is needed, got {mask.dtype}{mask.shape}"
+                )
             self._view.begin(np.flatnonzero(mask))
             self._over &= ~mask
         else:
@@ -95,7 +114,9 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
         if not self._started:
             raise gymnasium.error.ResetNeeded("step() called before reset()")
         if self._over.any():
-            raise ValueError(f"lanes {np.flatnonzero(self._over).tolist()} have ended: reset them (autoreset is DISABLED)")
+            raise ValueError(
+                f"lanes {np.flatnonzero(self._over).tolist()} have ended: reset them (autoreset is DISABLED)"
+            )
         arena = self._view.arena
         ended = self._view.step(actions)
         over = ended.terminated | ended.truncated
@@ -103,7 +124,12 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
         if over.any():
             if self.autoreset_mode is AutoresetMode.SAME_STEP:
                 if self._infos:
-                    info = {"final_obs": arena.observe(self.agent), "_final_obs": over, "final_info": self._info(), "_final_info": over}
+                    info = {
+                        "final_obs": arena.observe(self.agent),
+                        "_final_obs": over,
+                        "final_info": self._info(),
+                        "_final_info": over,
+                    }
                 self._view.begin(np.flatnonzero(over))
             else:
                 self._over = over.copy()
@@ -137,5 +163,3 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
         if mask is not None:
             info["action_mask"], info["_action_mask"] = mask.astype(np.int8), np.ones(self.num_envs, bool)
         return info
-
-

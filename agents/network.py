@@ -1,0 +1,117 @@
+"""A trained network as a policy: plain numpy, so a learned bidder sits anywhere without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from walras.agents.codec import Codec
+from walras.agents.storage import write_whole
+from walras.envs.game import Array, Observation
+
+_KIND = "walras.NetworkPolicy"
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPolicy:
+    """A multilayer perceptron from an agent's observation to its action; fits the seat it was trained for, and equal ones.
+
+    Attributes:
+        codec: the agent's spaces.
+        weights: matrices (out, in) float32, layer after layer.
+        biases: vectors (out,) float32.
+        activation: `"tanh"` or `"relu"` between layers.
+        spread: (outputs,) standard deviations for a Box's actions, in half-widths of the Box; `None` for other spaces.
+        stochastic: draw actions as in training instead of the mean, or the likeliest.
+    """
+
+    codec: Codec
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    activation: str = "tanh"
+    spread: Array | None = None
+    stochastic: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that the layers fit together."""
+        if self.activation not in ("tanh", "relu"):
+            raise ValueError(f"activation must be 'tanh' or 'relu', got {self.activation!r}")
+        if not self.weights or len(self.weights) != len(self.biases):
+            raise ValueError(f"weights, biases: as many of each are needed, got {len(self.weights)} and {len(self.biases)}")
+        width = self.codec.width
+        for k, (matrix, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            if matrix.ndim != 2 or matrix.shape[1] != width or bias.shape != matrix.shape[:1]:
+                raise ValueError(f"weights: layer {k} has shapes {matrix.shape} and {bias.shape}, its input is {width} wide")
+            width = matrix.shape[0]
+        if width != self.codec.outputs:
+            raise ValueError(f"weights: the last layer gives {width} numbers, {self.codec.outputs} needed")
+        if self.spread is not None and self.spread.shape != (width,):
+            raise ValueError(f"spread: shape {self.spread.shape} given, {(width,)} needed")
+
+    def output(self, observation: Observation, mask: Array | None = None) -> Array:
+        """(B, outputs) float32: means of a Box in half-widths, logits of other spaces."""
+        x = self.codec.encode(observation, mask)
+        for matrix, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = x @ matrix.T + bias
+            x = np.tanh(x) if self.activation == "tanh" else np.maximum(x, 0.0)
+        return np.asarray(x @ self.weights[-1].T + self.biases[-1])
+
+    def __call__(
+        self, observation: Observation, *, mask: Array | None = None, rng: np.random.Generator | None = None
+    ) -> Array:
+        """Actions (B, *shape)."""
+        output = self.output(observation, mask)
+        if not self.stochastic:
+            return self.codec.act(output, mask)
+        if rng is None:
+            raise ValueError("rng: a stochastic policy needs random numbers")
+        return self.codec.act(output, mask, self.spread, rng.random(output.shape))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file: weights as tensors, all else as JSON in its header; an existing file is replaced."""
+        from safetensors.numpy import save
+
+        arrays = {f"layer.{k}.weight": np.ascontiguousarray(matrix) for k, matrix in enumerate(self.weights)}
+        arrays |= {f"layer.{k}.bias": np.ascontiguousarray(bias) for k, bias in enumerate(self.biases)}
+        if self.spread is not None:
+            arrays["spread"] = np.ascontiguousarray(self.spread)
+        facts = {
+            "kind": _KIND, "codec": self.codec.to_dict(), "activation": self.activation, "stochastic": self.stochastic,
+            "layers": len(self.weights),
+        }  # fmt: skip
+        content = save(arrays, {"walras": json.dumps(facts)})
+        write_whole(path, lambda file: _write(file, content))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> NetworkPolicy:
+        """The policy written by `save`, to the bit.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is not one, or is damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        name = os.fspath(path)
+        if not os.path.isfile(name):
+            raise FileNotFoundError(f"path: there is no file {name!r}")
+        try:
+            with safe_open(name, framework="numpy") as file:
+                facts = json.loads((file.metadata() or {})["walras"])
+                if facts["kind"] != _KIND:
+                    raise ValueError(f"it holds {facts['kind']!r}")
+                layers = range(int(facts["layers"]))
+                weights = tuple(file.get_tensor(f"layer.{k}.weight") for k in layers)
+                biases = tuple(file.get_tensor(f"layer.{k}.bias") for k in layers)
+                spread = file.get_tensor("spread") if "spread" in file.keys() else None  # noqa: SIM118 (not a dict)
+            return cls(Codec.from_dict(facts["codec"]), weights, biases, facts["activation"], spread, facts["stochastic"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"path: {name!r} is not a whole file of kind {_KIND!r}: {error}") from error
+
+
+def _write(file: Any, content: bytes) -> None:
+    file.write(content)
