@@ -64,6 +64,10 @@ class Contest(walras.Game[ContestState]):
         """Spend (n - 1) / n**2 of the prize, each."""
         return {"rival": Spend((self.rivals - 1) * self.prize / self.rivals**2)}
 
+    def truths(self) -> tuple[walras.Truth, ...]:
+        """What a rival earns in equilibrium."""
+        return (walras.Truth("payoff in equilibrium", self.prize / self.rivals**2, "equilibrium", "Tullock (1980)"),)
+
 
 walras.register("tutorial/Contest-v0", "tutorial_game:Contest", title="Tullock's contest", source="Tullock (1980)")
 

@@ -39,7 +39,7 @@ def _won(xp: Array, rows: Array, threshold: Array) -> Array:
 
 
 def first_price(bids: Array, reserve: Array = 0.0) -> Outcome:
-    """Each item to its highest report at that report, if it reaches `reserve` (a number, (m,) or (B, m)); ties share."""
+    """Each item to its highest report, at that report, from `reserve` (a number, (m,) or (B, m)) on; ties share."""
     xp = array_api_compat.array_namespace(bids)
     rows = bidder_rows(xp, bids)
     won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), _by_item(xp, reserve, bids)))

@@ -127,7 +127,7 @@ class OpenSpielGame(FiniteGame[HistoryState]):
 
     def movers(self, state: HistoryState) -> Array:
         """(B, n): at a simultaneous node everybody with a legal action."""
-        return self.legal(state, "player").any(axis=-1)  # type: ignore[no-any-return]
+        return cast(Array, self.legal(state, "player").any(axis=-1))
 
     def legal(self, state: HistoryState, role: str) -> Array:
         """(B, n, A): OpenSpiel's legal actions (none for those who do not move); at the end `player_0` has action 0."""
