@@ -1,1 +1,115 @@
-"""The policies that sit in seats, and the designers."""
+"""Who acts: policies that sit in seats, and designers that commit to mechanisms. Nothing is imported before it is used.
+
+A policy is called as `policy(observation, *, mask=None, rng=None)` with the observations (B, *shape) of one agent and returns actions
+(B, *shape). Names in `AGENTS` that are marked as seats can be written wherever a seat is filled: `walras.play(game, "truthful", ...)`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from walras.agents.best_response import BestResponse, best_response, exploitability
+    from walras.agents.designers import DESIGNERS, Designer
+    from walras.agents.network import NetworkPolicy
+    from walras.agents.scripted import Constant, Shade, TitForTat, constant, shade, tit_for_tat, truthful, zero
+    from walras.agents.tabular import TabularPolicy
+
+__all__ = [
+    "AGENTS",
+    "DESIGNERS",
+    "AgentEntry",
+    "BestResponse",
+    "Constant",
+    "Designer",
+    "NetworkPolicy",
+    "Shade",
+    "TabularPolicy",
+    "TitForTat",
+    "best_response",
+    "constant",
+    "exploitability",
+    "load_policy",
+    "shade",
+    "tit_for_tat",
+    "truthful",
+    "zero",
+]
+
+
+class AgentEntry(NamedTuple):
+    """One row of the table of agents.
+
+    Attributes:
+        entry: where it is, `"module:name"`.
+        kind: `seat` (a name that fills a seat), `policy` (an object or factory that does), or `designer`.
+        title: what it does.
+        games: which games it fits.
+        status: `verified` (checked against theory by the tests) or `runs`.
+    """
+
+    entry: str
+    kind: str
+    title: str
+    games: str
+    status: str
+
+
+_HERE = "walras.agents"
+_IPV = "sealed-bid auctions, one round, independent bidders"
+
+AGENTS: dict[str, AgentEntry] = {
+    "random": AgentEntry("walras.envs.seats:random_policy", "seat", "uniform over the (legal) actions", "all", "verified"),
+    "equilibrium": AgentEntry(
+        "walras.envs.seats:equilibrium_policy", "seat", "the game's own equilibrium", "games that state one", "verified"
+    ),
+    "truthful": AgentEntry(f"{_HERE}.scripted:truthful", "seat", "reports its values", "sealed-bid auctions", "verified"),
+    "zero": AgentEntry(f"{_HERE}.scripted:zero", "seat", "reports, offers, contributes nothing", "all with a zero", "verified"),
+    "best-response": AgentEntry(
+        f"{_HERE}.best_response:best_response", "seat", "best response to the default seats on a grid of reports", _IPV, "verified"
+    ),
+    "shade": AgentEntry(f"{_HERE}.scripted:shade", "policy", "reports a share of its values", "sealed-bid auctions", "verified"),
+    "constant": AgentEntry(f"{_HERE}.scripted:constant", "policy", "always the same action", "all", "verified"),
+    "tit-for-tat": AgentEntry(
+        f"{_HERE}.scripted:tit_for_tat", "policy", "does what the other did last", "repeated prisoner's dilemma", "verified"
+    ),
+    "tabular": AgentEntry(f"{_HERE}.tabular:TabularPolicy", "policy", "probabilities by observation cell", "array observations", "verified"),
+    "network": AgentEntry(f"{_HERE}.network:NetworkPolicy", "policy", "trained network in plain numpy", "all (trained by ppo)", "verified"),
+    "posted-price": AgentEntry(f"{_HERE}.designers:PostedPrice", "designer", "take it or leave it", "auctions", "verified"),
+    "reserve": AgentEntry(f"{_HERE}.designers:Reserve", "designer", "second or first price with reserve", "auctions", "verified"),
+    "vcg": AgentEntry(f"{_HERE}.designers:VCG", "designer", "welfare, and the harm to others as price", "auctions", "verified"),
+    "myerson": AgentEntry(f"{_HERE}.designers:Myerson", "designer", "optimal auction item by item, or of the bundle", "auctions", "verified"),
+    "ama": AgentEntry(f"{_HERE}.designers:AMA", "designer", "affine maximiser with given boosts", "auctions", "verified"),
+}
+"""Every agent that ships with walras."""
+
+_WHERE = {
+    "BestResponse": "best_response", "best_response": "best_response", "exploitability": "best_response", "DESIGNERS": "designers",
+    "Designer": "designers", "NetworkPolicy": "network", "Constant": "scripted", "Shade": "scripted", "TitForTat": "scripted",
+    "constant": "scripted", "shade": "scripted", "tit_for_tat": "scripted", "truthful": "scripted", "zero": "scripted",
+    "TabularPolicy": "tabular",
+}  # fmt: skip
+
+
+def load_policy(path: str | os.PathLike[str]) -> TabularPolicy | NetworkPolicy:
+    """The policy in a file written by `TabularPolicy.save` or `NetworkPolicy.save`, whichever it is.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file holds no policy.
+    """
+    from walras.agents.network import NetworkPolicy
+    from walras.agents.tabular import TabularPolicy
+
+    with open(path, "rb") as file:
+        is_archive = file.read(2) == b"PK"
+    return TabularPolicy.load(path) if is_archive else NetworkPolicy.load(path)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the table above when it is first asked for."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'walras.agents' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{_HERE}.{_WHERE[name]}"), name)

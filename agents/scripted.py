@@ -13,7 +13,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from walras.envs.auctions.discrete import DiscreteAuction
 from walras.envs.auctions.rules import SealedBidAuction
+from walras.envs.classical.prisoners_dilemma import PrisonersDilemma
 from walras.envs.game import Array, Game, Observation
 from walras.envs.spaces import ActionFit
 
@@ -24,7 +26,7 @@ Action = float | int | tuple["Action", ...]
 class Shade:
     """Report `factor` times the own value of each item; fits sealed-bid auctions, with any number of rounds and with budgets.
 
-    On a grid the report is the nearest one not above `factor` times the value, or the lowest where all lie above.
+    On a grid the report is the nearest legal one not above `factor` times the value, or the lowest where all lie above.
 
     Attributes:
         factor: share of the value that is reported, in [0, 1]; 1 is the truth.
@@ -46,14 +48,22 @@ class Shade:
             raise ValueError(f"levels: {self.items} rows of equal length are needed, got lengths {[len(row) for row in self.levels]}")
 
     def __call__(self, observation: Array, *, mask: Array | None = None, rng: np.random.Generator | None = None) -> Array:
-        """Reports (B, m), or their numbers (B,) on a grid."""
+        """Reports (B, m), or their numbers (B,) on a grid; of the legal ones where there is a `mask` (B, actions)."""
         wanted = self.factor * observation[..., : self.items]
         if self.levels is None:
             return wanted
-        # Observations are float32: a value that equals a level must find it, so levels are rounded the same way.
-        rows = [np.asarray(row, observation.dtype) for row in self.levels]
-        digits = [np.maximum(np.searchsorted(row, wanted[..., j], side="right") - 1, 0) for j, row in enumerate(rows)]
-        return np.asarray(np.ravel_multi_index(digits, (len(rows[0]),) * self.items))
+        count = len(self.levels[0])
+        legal = None if mask is None else mask.reshape(len(mask), *(count,) * self.items)
+        digits = []
+        for j, row in enumerate(self.levels):
+            # Observations are float32: a value that equals a level must find it, so levels are rounded the same way.
+            below = np.asarray(row, observation.dtype) <= wanted[..., j, None]
+            if legal is not None:
+                allowed = legal.any(axis=tuple(k + 1 for k in range(self.items) if k != j))
+                below = below & allowed
+            lowest = 0 if legal is None else allowed.argmax(axis=-1)
+            digits.append(np.where(below.any(axis=-1), count - 1 - below[..., ::-1].argmax(axis=-1), lowest))
+        return np.asarray(np.ravel_multi_index(digits, (count,) * self.items))
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,29 @@ class FirstLegal:
         return np.asarray(self.start + mask.argmax(axis=-1))
 
 
+@dataclass(frozen=True)
+class TitForTat:
+    """Cooperate first, then do what the other did last; fits the repeated prisoner's dilemma (Axelrod 1984)."""
+
+    def __call__(
+        self, observation: Array, *, mask: Array | None = None, rng: np.random.Generator | None = None
+    ) -> Array:
+        """Actions (B,): 0 cooperate, 1 defect."""
+        return observation[:, 2].astype(np.int64)
+
+
+def tit_for_tat(game: Game[Any], agent: str) -> TitForTat:
+    """Tit for tat; fits the repeated prisoner's dilemma.
+
+    Raises:
+        ValueError: if the game is another, or has one round.
+    """
+    _space(game, agent)
+    if not isinstance(game, PrisonersDilemma) or game.rounds < 2:
+        raise ValueError(f"seat {agent!r}: tit for tat plays the repeated prisoner's dilemma, got {game!r}")
+    return TitForTat()
+
+
 def truthful(game: Game[Any], agent: str) -> Shade:
     """Report the own values (on a grid: the nearest report not above each); fits sealed-bid auctions.
 
@@ -109,12 +142,15 @@ def shade(game: Game[Any], agent: str, factor: float) -> Shade:
         ValueError: if the game has no values to report, or `factor` lies outside [0, 1].
     """
     _space(game, agent)
-    if not isinstance(game, SealedBidAuction):
+    levels: tuple[tuple[float, ...], ...] | None = None
+    if isinstance(game, DiscreteAuction):
+        levels = (tuple(game.levels.tolist()),) * game.items
+    elif not isinstance(game, SealedBidAuction):
         raise ValueError(f"seat {agent!r}: {game!r} has no values that could be reported; a sealed-bid auction is needed")
-    levels = None
-    if game.grid is not None:
+    elif game.grid is not None:
         digits = np.linspace(0.0, 1.0, game.grid)
-        levels = tuple(tuple((low + digits * (high - low)).tolist()) for low, high in zip(game.low, game.high, strict=True))
+        bounds = zip(game.low, game.high, strict=True)
+        levels = tuple(tuple((low + digits * (high - low)).tolist()) for low, high in bounds)
     return Shade(factor, game.items, levels)
 
 

@@ -1,1 +1,74 @@
-"""The learners."""
+"""The learners: from a game to policies. Nothing is imported before it is used; torch only when a network is trained."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from walras.algorithms.ppo import PPOSettings, Trained, train_ppo, train_self_play
+    from walras.algorithms.regret_matching import RegretMatching, bid_distance
+
+__all__ = [
+    "ALGORITHMS",
+    "AlgorithmEntry",
+    "PPOSettings",
+    "RegretMatching",
+    "Trained",
+    "bid_distance",
+    "train_ppo",
+    "train_self_play",
+]
+
+
+class AlgorithmEntry(NamedTuple):
+    """One row of the table of algorithms.
+
+    Attributes:
+        entry: where it is, `"module:name"`.
+        title: what it does.
+        source: paper.
+        requires: the extra that must be installed, or `""`.
+        status: `verified` (reaches known equilibria or optima in the tests or the bench) or `runs`.
+    """
+
+    entry: str
+    title: str
+    source: str
+    requires: str
+    status: str
+
+
+_HERE = "walras.algorithms"
+
+ALGORITHMS: dict[str, AlgorithmEntry] = {
+    "regret-matching": AlgorithmEntry(
+        f"{_HERE}.regret_matching:RegretMatching",
+        "independent bidders by regret matching, plain or plus",
+        "Hart and Mas-Colell (2000); arXiv 1407.5042",
+        "",
+        "verified",
+    ),
+    "ppo": AlgorithmEntry(
+        f"{_HERE}.ppo:train_ppo", "any one seat by Stable-Baselines3 PPO", "arXiv 1707.06347", "learn", "verified"
+    ),
+    "self-play": AlgorithmEntry(
+        f"{_HERE}.ppo:train_self_play", "all seats of a role by PPO against each other", "arXiv 1707.06347", "learn", "runs"
+    ),
+    "best-response": AlgorithmEntry(
+        "walras.agents.best_response:best_response", "best response and exploitability on a grid of reports", "", "", "verified"
+    ),
+}
+"""Every algorithm that ships with walras."""
+
+_WHERE = {
+    "PPOSettings": "ppo", "Trained": "ppo", "train_ppo": "ppo", "train_self_play": "ppo", "RegretMatching": "regret_matching",
+    "bid_distance": "regret_matching",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the table above when it is first asked for."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'walras.algorithms' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{_HERE}.{_WHERE[name]}"), name)

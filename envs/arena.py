@@ -47,7 +47,7 @@ class Arena(Generic[S]):
         self._fit = {role.name: ActionFit(role.action_space) for role in game.roles}
         self._dealt = False
 
-    # -- episodes ----------------------------------------------------------------------------------------------------------------
+    # -- episodes ------------------------------------------------------------------------------------------------------
 
     def seed(self, seed: int | list[int], lane: int = 0) -> None:
         """Set the clocks before the first episode of every lane; deals nothing."""
@@ -82,13 +82,12 @@ class Arena(Generic[S]):
 
         Args:
             given: agent -> actions, one row for each stepped lane; seats without an entry act by their policies.
-            Agents who are
-                not to move anywhere need neither.
+                Agents who are not to move anywhere need neither.
             index: lanes to step, ascending; none of them ended.
 
         Raises:
             ValueError: if actions do not fit the agent's space, are illegal under its mask, or a mover has neither
-            actions nor a policy.
+                actions nor a policy. Nothing has changed then.
         """
         whole = index is None or len(index) == self.batch
         state = self.state if whole else take(self.state, cast(Array, index))
@@ -112,7 +111,7 @@ class Arena(Generic[S]):
         truncated = (elapsed >= self.horizon) & ~terminated if self.horizon is not None else np.zeros(lanes, bool)
         return Ended(rewards, terminated, truncated)
 
-    # -- what agents see and do --------------------------------------------------------------------------------------------------
+    # -- what agents see and do ----------------------------------------------------------------------------------------
 
     def observe(self, agent: str, index: Any = slice(None)) -> Observation:
         """Observation (B, *shape) of one agent in its space's dtype, for the lanes `index`."""
@@ -144,7 +143,7 @@ class Arena(Generic[S]):
         return {name: value[:, i] for name, value in self.game.info(self._part(index), role.name).items()}
 
     def check(self, agent: str, action: Any) -> None:
-        """Raise `ValueError` if `action` (*shape), for a batch of one, lies outside the agent's space or is illegal now."""
+        """Raise `ValueError` if `action` (*shape), for a batch of one, is outside the agent's space or illegal now."""
         role, i, k = self.game.seat[agent]
         chosen = self._fit[role.name](np.asarray(action)[None], (1,), f"actions of {agent!r}")
         if self.masked[role.name]:
@@ -220,7 +219,7 @@ class Arena(Generic[S]):
                 f"actions of {agent!r}: {int(chosen[lane])} is illegal in lane {lane}; legal are {options}"
             )
 
-    # -- saving --------------------------------------------------------------------------------------------------------------------
+    # -- saving --------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Array]:
         """Everything that determines the future, as plain arrays."""

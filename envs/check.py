@@ -43,7 +43,7 @@ LIMIT = 300
 
 @dataclass(frozen=True)
 class Probe:
-    """A policy that is a fixed, jumpy function of what it sees: the same observation gives the same action on every door."""
+    """A fixed, jumpy function of what it sees: the same observation gives the same action on every door."""
 
     space: gymnasium.Space[Any]
 
@@ -106,7 +106,7 @@ def _reference(game: Game[Any], seed: int, batch: int) -> tuple[Array, Array, Ar
     return returns, arena.elapsed, moved
 
 
-# -- checks: each takes an id or a game and raises AssertionError (or the door's own error) ------------------------------------------------
+# -- checks: each takes an id or a game and raises AssertionError (or the door's own error) ----------------------------
 
 
 def rules_have_the_stated_shapes(target: str | Game[Any]) -> None:
@@ -213,7 +213,7 @@ def _cut(game: Game[Any]) -> Game[Any]:
 
 
 def doors_give_the_same_numbers(target: str | Game[Any]) -> None:
-    """One seed gives one sequence of rewards on the single, vector, parallel and AEC doors and in `play`, for every seat."""
+    """One seed gives one sequence of rewards on the single, vector, parallel and AEC doors and in `play`."""
     game = as_game(target, {})
     batch, horizon = 3, _horizon(game)
     returns, lengths, moved = _reference(game, 21, batch)
@@ -304,12 +304,12 @@ def the_vector_door_begins_lanes_anew(target: str | Game[Any]) -> None:
     single = SeatEnv(game, agent=agent, others=others, horizon=horizon)
     assert vector.metadata["autoreset_mode"] is gymnasium.vector.AutoresetMode.SAME_STEP
     seen, _ = vector.reset(seed=5)
-    one, info = single.reset(seed=5, options={"lane": 1})
+    one, _ = single.reset(seed=5, options={"lane": 1})
     for _ in range(3 * horizon):
         mask = vector._view.arena.mask(agent)
         acts = probes[agent](seen, mask=mask)
         seen, rewards, terminated, truncated, infos = vector.step(acts)
-        one, reward, done, cut, info = single.step(acts[1])
+        one, reward, done, cut, _ = single.step(acts[1])
         _same(
             (rewards[1], terminated[1], truncated[1]),
             (reward, done, cut),
@@ -318,7 +318,7 @@ def the_vector_door_begins_lanes_anew(target: str | Game[Any]) -> None:
         if done or cut:
             last = infos["final_obs"]
             _same({k: v[1] for k, v in last.items()} if isinstance(last, dict) else last[1], one, "final_obs")
-            one, info = single.reset()
+            one, _ = single.reset()
         _same(
             {k: v[1] for k, v in seen.items()} if isinstance(seen, dict) else seen[1],
             one,
@@ -377,7 +377,7 @@ def _mask_of(env: SeatEnv) -> Array | None:
 
 
 def actions_that_do_not_fit_are_refused(target: str | Game[Any]) -> None:
-    """Wrong shapes, NaN and values outside the space raise ValueError that names the agent, and leave the environment usable."""
+    """Wrong shapes, NaN and values outside the space raise a ValueError that names the agent; the game goes on."""
     game = as_game(target, {})
     for agent in game.agents:
         env = SeatEnv(game, agent=agent, others="random", horizon=_horizon(game))
@@ -436,7 +436,7 @@ def finite_games_enumerate_chance(target: str | Game[Any]) -> None:
 
 
 def renders_as_text_and_picture(target: str | Game[Any]) -> None:
-    """`ansi` gives text and `rgb_array` a picture (H, W, 3) uint8, before and after a step, on the single and parallel doors."""
+    """`ansi` gives text and `rgb_array` a picture (H, W, 3) uint8, before and after a step."""
     game = as_game(target, {})
     for mode, good in (("ansi", _is_text), ("rgb_array", _is_picture)):
         if mode == "rgb_array" and not installed("matplotlib"):
@@ -493,7 +493,7 @@ class _Lenient(SeatEnv):
 
 
 def passes_pettingzoo_checks(target: str | Game[Any]) -> None:
-    """PettingZoo's `api_test`, `parallel_api_test`, `seed_test`, and `parallel_seed_test` (which samples without masks: unmasked games)."""
+    """PettingZoo's `api_test`, `parallel_api_test`, `seed_test` and, for games without masks, `parallel_seed_test`."""
     from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, seed_test
 
     game = as_game(target, {})

@@ -33,8 +33,8 @@ class Role:
         count: how many agents play it; they are called `bidder_0, bidder_1, ...`. `None` for a single agent that
             carries the role's own name.
         observation_space: Gymnasium space of one agent's observation (Box, Discrete, MultiDiscrete, MultiBinary or
-        a Dict of these). action_space: Gymnasium space of one agent's action (Box, Discrete, MultiDiscrete or
-        MultiBinary).
+            a Dict of these).
+        action_space: Gymnasium space of one agent's action (Box, Discrete, MultiDiscrete or MultiBinary).
     """
 
     name: str
@@ -90,7 +90,7 @@ class Game(abc.ABC, Generic[S]):
     horizon: int | None = None
     """Truncation after so many steps; `None` when the rules themselves end every episode."""
 
-    # -- what every setting writes ---------------------------------------------------------------------------------------------
+    # -- what every setting writes -------------------------------------------------------------------------------------
 
     @abc.abstractmethod
     def initial(self, batch: int, rng: np.random.Generator) -> S:
@@ -117,7 +117,7 @@ class Game(abc.ABC, Generic[S]):
     def terminal(self, state: S) -> Array:
         """(B,) bool: has the game ended by its own rules?"""
 
-    # -- what a setting may add ------------------------------------------------------------------------------------------------
+    # -- what a setting may add ----------------------------------------------------------------------------------------
 
     def movers(self, state: S) -> Array:
         """(B, n) bool: whose action counts in the next step. Default: everybody moves at once."""
@@ -136,7 +136,7 @@ class Game(abc.ABC, Generic[S]):
         return ()
 
     def equilibrium(self) -> Mapping[str, Policy] | None:
-        """Equilibrium policies by role or agent, where known: `policy(observation (B, *shape)) -> action (B, *shape)`."""
+        """Equilibrium policies by role or agent, where known: `policy(observation) -> action`, (B, *shape) both."""
         return None
 
     def render_text(self, state: S, lane: int = 0) -> str:
@@ -154,7 +154,7 @@ class Game(abc.ABC, Generic[S]):
 
         return draw_text(self.render_text(state, lane))
 
-    # -- what follows from the roles -------------------------------------------------------------------------------------------
+    # -- what follows from the roles -----------------------------------------------------------------------------------
 
     @functools.cached_property
     def agents(self) -> tuple[str, ...]:
@@ -258,7 +258,7 @@ class FiniteGame(Game[S]):
                 state = put(state, index, self.resolve(take(state, index), outcome[index]))
 
 
-# -- states as trees of arrays ---------------------------------------------------------------------------------------------------
+# -- states as trees of arrays -----------------------------------------------------------------------------------------
 
 
 def lanes_of(state: tuple[Any, ...]) -> int:

@@ -43,9 +43,8 @@ def clock(seed: int | list[int], batch: int, lane: int = 0) -> Clock:
     """Clock of `batch` fresh lanes.
 
     Args:
-        seed: one non-negative integer: lanes `lane, lane + 1, ...` of that seed; or one integer for each lane:
-        every lane is
-            lane 0 of its own seed.
+        seed: one non-negative integer: lanes `lane, lane + 1, ...` of that seed; or a list with one integer for each
+            lane: every lane is lane 0 of its own seed.
         batch: number of lanes, at least 1.
         lane: number of the first lane (used with one seed only).
 

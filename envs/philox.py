@@ -30,9 +30,10 @@ def _high(typingctx: Any, a: Any, b: Any) -> Any:
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def fill(out: Any, key: Any, lane: Any, episode: Any, step: Any, call: Any) -> None:
-    """Fill `out` (B, k) with uniforms in [0, 1): row i from key[i], counter (block, call, step[i], lane[i] | episode[i] << 32).
+    """Fill `out` (B, k) with uniforms in [0, 1).
 
-    numpy increments the counter before its first block, so blocks count from 1 here.
+    Row i has key[i] and the counters (block, call, step[i], lane[i] | episode[i] << 32). numpy increments the counter
+    before its first block, so blocks count from 1 here.
     """
     width = out.shape[1]
     for i in range(out.shape[0]):

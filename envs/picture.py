@@ -1,4 +1,7 @@
-"""Pictures without a window: text and figures as RGB arrays. Needs the extra `report` (matplotlib), imported when first drawn."""
+"""Pictures without a window: text and figures as RGB arrays.
+
+They need the extra `report` (matplotlib), which is imported when the first one is drawn.
+"""
 
 from __future__ import annotations
 

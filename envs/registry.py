@@ -1,4 +1,7 @@
-"""The list of games, and their registration with Gymnasium and PettingZoo. Strings only: nothing is imported until it is made."""
+"""The list of games, and their registration with Gymnasium and PettingZoo.
+
+Entries are strings only: nothing is imported until it is made.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,12 @@ class GameSpec:
 
     Attributes:
         id: `namespace/Name-vN`, the same in all registries; the version rises when a change in the rules changes
-        results. entry_point: `"module:Class"` of the game. kwargs: its parameters under this id. title: one line
-        for tables. source: the paper or book the setting comes from. status: `verified` (checked against theory or
-        published figures by the tests), `runs`, or `known issue`.
+            results.
+        entry_point: `"module:Class"` of the game.
+        kwargs: its parameters under this id.
+        title: one line for tables.
+        source: the paper or book the setting comes from.
+        status: `verified` (checked against theory or published figures by the tests), `runs`, or `known issue`.
     """
 
     id: str

@@ -1,8 +1,8 @@
 """Who sits where: anything that can act, turned into one kind of policy.
 
-A policy is called as `policy(observation, mask=..., rng=...)` with the observations (B, *shape) of one agent and returns actions
-(B, *shape). `mask` is (B, n_actions) bool or `None`; `rng` draws `rng.random((B, ...))`. Policies that name neither keyword are
-called without them, so `lambda value: value / 2` is a policy.
+A policy is called as `policy(observation, mask=..., rng=...)` with the observations (B, *shape) of one agent and
+returns actions (B, *shape). `mask` is (B, n_actions) bool or `None`; `rng` draws `rng.random((B, ...))`. Policies that
+name neither keyword are called without them, so `lambda value: value / 2` is a policy.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def equilibrium_policy(game: Game[Any], agent: str) -> Policy:
     role = game.seat[agent][0].name
     if agent not in known and role not in known:
         raise ValueError(f"seat {agent!r}: no equilibrium is known for {game!r}")
-    return known.get(agent, known.get(role))  # type: ignore[return-value]
+    return known[agent] if agent in known else known[role]
 
 
 @dataclass(frozen=True)

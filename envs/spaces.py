@@ -63,15 +63,15 @@ class ActionFit:
         low = np.asarray(low)
         self._low, self._high = low, high
         self._uniform = bool(low.size) and bool((low == low.flat[0]).all() and (high == high.flat[0]).all())
-        self._least, self._most = (low.flat[0].item(), high.flat[0].item()) if self._uniform else (0.0, 0.0)
+        self._least: float = low.flat[0].item() if self._uniform else 0.0
+        self._most: float = high.flat[0].item() if self._uniform else 0.0
 
     def __call__(self, actions: Any, lead: tuple[int, ...], name: str) -> Array:
         """`actions` as an array (*lead, *shape) in the space's dtype.
 
         Raises:
-            ValueError: naming `name`, if the shape is wrong, a number is NaN or outside the space, or a number of
-            an integer space
-                is not an integer.
+            ValueError: naming `name`, if the shape is wrong, a number is NaN or outside the space, or a number of an
+                integer space is not an integer.
         """
         try:
             array = np.asarray(actions)

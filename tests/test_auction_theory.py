@@ -119,6 +119,23 @@ def test_small_values_shade_without_cancellation(law):
 
 
 @pytest.mark.parametrize("law", LAWS, ids=repr)
+def test_rounding_never_pushes_an_entrant_below_the_reserve_and_dear_reserves_keep_all_out(law):
+    for u in np.linspace(0.05, 0.95, 31):
+        reserve = float(law.ppf(u))
+        near = reserve + np.spacing(reserve) * np.arange(200)
+        assert np.all(theory.first_price_bid(law, 3, near, reserve) >= reserve)
+        entry = theory.all_pay_entry(law, 3, reserve)
+        if math.isfinite(entry):
+            near = entry + np.spacing(entry) * np.arange(200)
+            assert np.all(theory.all_pay_bid(law, 3, near, reserve) >= reserve)
+    if math.isfinite(law.high):
+        values = law.ppf(np.linspace(0.0, 1.0, 11))
+        assert np.all(theory.first_price_bid(law, 3, values, law.high + 1.0) == 0.0)
+        assert np.all(theory.all_pay_bid(law, 3, values, law.high + 1.0) == 0.0)
+        assert theory.revenue(law, 3, law.high + 1.0) == theory.all_pay_revenue(law, 3, law.high + 1.0) == 0.0
+
+
+@pytest.mark.parametrize("law", LAWS, ids=repr)
 @pytest.mark.parametrize("bidders", [2, 4])
 @pytest.mark.parametrize("reserve_at", [None, 0.4])
 def test_no_bid_on_a_grid_beats_the_equilibrium_bid(law, bidders, reserve_at):

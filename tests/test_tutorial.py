@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import walras
 from walras.envs.check import CHECKS
 
@@ -37,7 +38,7 @@ def test_contract(check):
 def test_the_file_runs_as_a_script(capsys):
     runpy.run_path(str(FILE), run_name="__main__")
     shown = capsys.readouterr().out
-    assert "checks that lacked a library: ()" in shown and "payoff: 0.11" in shown
+    assert "checks that lacked a library: (" in shown and "payoff: 0.11" in shown
 
 
 @pytest.mark.parametrize("rivals", [2, 3, 5])

@@ -57,8 +57,11 @@ class AuctionDesign(Game[DesignState]):
     | `reserve` | m | second price with reserve, item by item |
     | `first-price-reserve` | m | first price with reserve, item by item |
     | `posted-price` | m | prices, bidders served in index order |
-    | `ama` | n + (n+1)^m | affine maximiser over all assignments: bidder weights, then welfare boosts (the boost of selling nothing counts as 0) |
+    | `ama` | n + (n+1)^m | affine maximiser over all assignments: bidder weights, then welfare boosts |
     | `node-menu` | nodes x K | prices at grid nodes of the others' reports (`node_menus`), `grid` intervals |
+
+    The boost of selling nothing counts as 0, whatever its entry says; unit demand leaves out assignments that give a
+    bidder two items.
 
     ## Observation space
     `Box`: 8 quantiles of the prior for each bidder and item (8 n m numbers), then revenue, welfare,
@@ -99,8 +102,8 @@ class AuctionDesign(Game[DesignState]):
             prior: as in `SealedBidAuction`.
             family: one of the table above.
             demand: `"additive"` or `"unit"`.
-            respond: `"truthful"`; `"gradient"` (each bidder climbs its own utility by gradient steps from the truth, torch needed); or a callable
-                `respond(values, outcome) -> reports`.
+            respond: `"truthful"`; `"gradient"` (each bidder climbs its own utility by gradient steps from the truth,
+                torch needed); or a callable `respond(values, outcome) -> reports`.
             profiles: value profiles drawn a step and lane, >= 1.
             over_weight: price of promising an item beyond probability one, >= 0.
             regret_weight: price of regret, >= 0.
@@ -154,9 +157,12 @@ class AuctionDesign(Game[DesignState]):
 
     def __repr__(self) -> str:
         """Parameters that tell this setting from others."""
-        return f"AuctionDesign(bidders={self.bidders}, items={self.items}, family={self.family_name!r}, demand={self.demand!r})"
+        return (
+            f"AuctionDesign(bidders={self.bidders}, items={self.items}, family={self.family_name!r}, "
+            f"demand={self.demand!r})"
+        )
 
-    # -- rules -------------------------------------------------------------------------------------------------------------------------
+    # -- rules ---------------------------------------------------------------------------------------------------------
 
     def initial(self, batch: int, rng: np.random.Generator) -> DesignState:
         """Nothing committed, nothing measured."""

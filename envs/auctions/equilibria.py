@@ -1,4 +1,4 @@
-"""Which closed form of `theory` holds for a given auction: equilibrium bids, and the numbers a table can print beside it."""
+"""Which closed form of `theory` holds for a given auction: equilibrium bids, and numbers a table prints beside it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class ItemwiseBids:
 
 @dataclass(frozen=True)
 class UniformShading:
-    """First-price equilibrium for U[low_j, high_j] without a binding reserve: low + (n - 1) / n (v - low) (Krishna, section 2.3).
+    """First-price equilibrium for U[low_j, high_j] without a binding reserve: low + (n - 1) / n (v - low).
+
+    Source: Krishna, section 2.3.
 
     Attributes:
         share: (n - 1) / n.
@@ -119,7 +121,7 @@ def known_numbers(mechanism: Mechanism, prior: Prior, demand: str) -> tuple[Trut
 
 
 def design_numbers(prior: Prior, demand: str) -> tuple[Truth, ...]:
-    """The optimal revenue for one item; for several, what selling one by one and as a bundle earns (each a lower bound of the optimum)."""
+    """The optimal revenue for one item; for several, two lower bounds of it: selling item by item, and as a bundle."""
     if prior.marginals is None or (demand != "additive" and prior.items > 1):
         return ()
     itemwise = itemwise_myerson_revenue(prior)

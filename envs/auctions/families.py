@@ -67,7 +67,10 @@ class Posted(Family):
 
 
 class Affine(Family):
-    """Affine maximisers over all assignments of items: n bidder weights, then a boost for each assignment (selling nothing: fixed at 0)."""
+    """Affine maximisers over all assignments of items: n bidder weights, then a boost for each assignment.
+
+    The first assignment sells nothing; its boost is fixed at 0.
+    """
 
     def bounds(self) -> tuple[Array, Array]:
         """Weights in [0.1, 1], boosts up to the sum of the largest values either way."""

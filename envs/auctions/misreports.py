@@ -1,4 +1,7 @@
-"""Bidders who look for a better report by climbing the gradient of their own utility (as RegretNet's adversaries do, arXiv 1706.03459)."""
+"""Bidders who look for a better report by climbing the gradient of their own utility.
+
+As RegretNet's adversaries do (arXiv 1706.03459).
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ def gradient_misreports(
             if not utility.requires_grad:
                 break
             optimiser.zero_grad()
-            (-utility.sum()).backward()  # type: ignore[no-untyped-call]
+            (-utility.sum()).backward()
             optimiser.step()
             with torch.no_grad():
                 report.copy_(torch.minimum(report.clamp(min=0.0), top))

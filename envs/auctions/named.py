@@ -1,4 +1,4 @@
-"""Priors and mechanisms from what a user can write in a call, a registry entry or a scenario file: objects, names, dicts."""
+"""Priors and mechanisms from what a user can write in a call, a registry entry or a file: objects, names, dicts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Menus whose prices are piecewise affine in the others' reports: values at grid nodes, linear on Kuhn simplices in between.
+"""Menus whose prices are piecewise affine in the others' reports.
 
+Prices are given at grid nodes and are affine on the Kuhn simplices in between.
 Each bidder is offered every bundle (every single item under unit demand) at a price that depends on the other
 bidders' reports alone, so no bidder can gain by a false report. Nothing ensures that the bundles chosen fit
 together: the sum over bidders of an item's probabilities may exceed one, which `AuctionDesign` charges for and
@@ -90,5 +91,5 @@ def node_menus(bids: Array, prices: Array, *, grid: int, low: Array, high: Array
 def node_price_sale(
     bids: Array, prices: Array, *, grid: int, low: Array, high: Array, demand: str = "additive"
 ) -> Outcome:
-    """Every bidder's best option of `node_menus`: truthful, individually rational, and perhaps promising an item twice."""
+    """Every bidder's best option of `node_menus`: truthful, individually rational, but may promise an item twice."""
     return node_menus(bids, prices, grid=grid, low=low, high=high, demand=demand).best(bids)

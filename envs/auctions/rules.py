@@ -171,7 +171,7 @@ class SealedBidAuction(Game[AuctionState]):
             f"demand={self.demand!r}, rounds={self.rounds}, budget={self.budget}, grid={self.grid})"
         )
 
-    # -- rules -------------------------------------------------------------------------------------------------------------------
+    # -- rules ---------------------------------------------------------------------------------------------------------
 
     def initial(self, batch: int, rng: np.random.Generator) -> AuctionState:
         """Values are drawn; nothing is sold yet."""
@@ -233,10 +233,10 @@ class SealedBidAuction(Game[AuctionState]):
         over: Array = state.round >= self.rounds
         return over
 
-    # -- reports and truths ----------------------------------------------------------------------------------------------------------
+    # -- reports and truths --------------------------------------------------------------------------------------------
 
     def info(self, state: AuctionState, role: str) -> dict[str, Array]:
-        """Allocation, payment and utility of the last round; with `audit`, what truth and the best answer would have earned."""
+        """Allocation and payment of the last round; with `audit`, what truth and the best answer would have earned."""
         if not self.audit:
             return {"allocation": state.allocation, "payment": state.payment}
         utility = value(state.sold_value, state.allocation, self.demand) - state.payment
@@ -267,7 +267,10 @@ class SealedBidAuction(Game[AuctionState]):
         return truth
 
     def equilibrium(self) -> Mapping[str, Policy] | None:
-        """Bids of the symmetric equilibrium, or the truth where that is dominant; `None` with budgets, grids or no closed form."""
+        """Bids of the symmetric equilibrium, or the truth where it is dominant.
+
+        `None` with budgets or grids, and where no closed form is known.
+        """
         if self.budget is not None or self.grid is not None:
             return None
         bids = equilibrium_bids(self.mechanism, self.prior, self.demand)

@@ -1,4 +1,4 @@
-"""The PettingZoo AEC door: agents act one after another; those who move at once are asked in order, then the rules step."""
+"""The PettingZoo AEC door: agents act one after another; who moves at once is asked in order, then the rules step."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from walras.envs.game import Game
 
 
 class GameAECEnv(Table, pettingzoo.AECEnv[str, Any, Any]):
-    """All outside agents of a game in turns. Nobody sees an action before everyone who moves at the same time has acted.
+    """All outside agents of a game in turns.
 
+    Nobody sees an action before everyone who moves at the same time has acted.
     `reset(seed=s, options={"lane": i})` is lane `i` of every batched door seeded with `s`.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -24,7 +24,10 @@ class SeatEnv(gymnasium.Env[Any, Any]):
     `action_masks()` as bool (sb3-contrib's MaskablePPO).
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+    metadata: dict[str, Any] = {  # noqa: RUF012 (an instance variable in Gymnasium's class)
+        "render_modes": ["ansi", "rgb_array"],
+        "render_fps": 4,
+    }
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class SeatEnv(gymnasium.Env[Any, Any]):
         return np.ones(int(cast(Any, self.action_space).n), bool) if mask is None else cast(Array, mask[0])
 
     def render(self) -> Any:
-        """Text (`ansi`) or a picture (H, W, 3) uint8 (`rgb_array`) of the current state; `None` without a render mode."""
+        """Text (`ansi`) or a picture (H, W, 3) uint8 (`rgb_array`) of the state; `None` without a render mode."""
         return render(self.game, self._view.arena.state, self.render_mode)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -20,14 +20,17 @@ from walras.envs.spaces import fresh
 class SeatVectorEnv(VectorEnv[Any, Any, Any]):
     """One agent's seat in `num_envs` lanes of a game, stepped by one call of the rules.
 
-    Autoreset is `SAME_STEP`: when a lane ends, the observation returned is already the first of its next episode, and the last one
-    stands in `info["final_obs"]` (an array over all lanes; rows of lanes that go on repeat their current observation), with
-    `info["_final_obs"]` saying which lanes ended. `AutoresetMode.DISABLED` leaves ended lanes to `reset(options={"reset_mask": mask})`.
-    `reset(seed=s)` makes lane `i` equal to the single door's `reset(seed=s, options={"lane": i})`; with a list of seeds lane `i`
-    equals `reset(seed=seeds[i])`, which is what Gymnasium's `SyncVectorEnv` gives for `seed=s` and the list `[s, s + 1, ...]`.
+    Autoreset is `SAME_STEP`: when a lane ends, the observation returned is already the first of its next episode, and
+    the last one stands in `info["final_obs"]` (an array over all lanes; rows of lanes that go on repeat their current
+    observation), with `info["_final_obs"]` saying which lanes ended. `AutoresetMode.DISABLED` leaves ended lanes to
+    `reset(options={"reset_mask": mask})`.
+
+    `reset(seed=s)` makes lane `i` equal to the single door's `reset(seed=s, options={"lane": i})`; with a list of
+    seeds lane `i` equals `reset(seed=seeds[i])`, which is what Gymnasium's `SyncVectorEnv` gives for `seed=s` and the
+    list `[s, s + 1, ...]`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 (an instance variable in Gymnasium's class)
         "render_modes": ["ansi", "rgb_array"],
         "render_fps": 4,
         "autoreset_mode": AutoresetMode.SAME_STEP,
@@ -70,7 +73,7 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
                 f"render_mode: {render_mode!r} given, one of {self.metadata['render_modes']} or None needed"
             )
         self.render_mode = render_mode
-        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.game = as_game(game, parameters)
         self.num_envs = num_envs
         self._infos = infos

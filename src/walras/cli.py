@@ -1,0 +1,200 @@
+"""The command `walras`: list, play, train, bench, certify what is built.
+
+Each command is a typed function; tyro turns signatures and docstrings into the command line.
+Exit status: 0 success, 1 something failed, 2 wrong request, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+import walras
+from walras.algorithms.ppo import PPOSettings
+from walras.benchmarks import cli as benches
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+Given = Annotated[str, tyro.conf.Positional]
+
+
+def list_(*, json: Flag = False) -> int:
+    """Show every game, agent, algorithm and suite, with its status.
+
+    Args:
+        json: Print one JSON object instead of tables.
+    """
+    from walras.agents import AGENTS
+    from walras.algorithms import ALGORITHMS
+    from walras.benchmarks.suites import get_suite, list_suites
+
+    games = [dataclasses.asdict(spec) for spec in walras.specs()]
+    agents = [{"name": name, **_plain(entry)} for name, entry in AGENTS.items()]
+    algorithms = [{"name": name, **_plain(entry)} for name, entry in ALGORITHMS.items()]
+    suites = [
+        {"name": suite.name, "title": suite.title, "cases": len(suite.cases), "status": "runs"}
+        for suite in map(get_suite, list_suites(hidden=False))
+    ]
+    tables = {"games": games, "agents": agents, "algorithms": algorithms, "suites": suites}
+    if json:
+        print(json_.dumps(tables, indent=2, default=str))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    shown = {"games": ("id", "title", "source", "status"), "suites": ("name", "title", "cases", "status")}
+    for name, rows in tables.items():
+        columns = shown.get(name) or tuple(dict.fromkeys(key for row in rows for key in row))
+        table = Table(*columns, title=name, title_justify="left", show_edge=False, pad_edge=False)
+        for row in rows:
+            table.add_row(*(str(row.get(column, "")) for column in columns))
+        console.print(table)
+        console.print()
+    return 0
+
+
+def play(scenario: Given, *, json: Flag = False, out: Path = Path("out/play"), jobs: int | None = None) -> int:
+    """Run a scenario file, keep its results, and print the table; an interrupted run resumes.
+
+    Args:
+        scenario: The TOML file.
+        json: Print one JSON array of rows instead of the table.
+        out: Folder of the results.
+        jobs: Worker processes for the seeds.
+    """
+    from rich.console import Console
+
+    from walras.benchmarks.display import choose as choose_display
+    from walras.benchmarks.runner import run_suites
+    from walras.benchmarks.scenario import load_scenario
+    from walras.benchmarks.store import Store, StoreError
+    from walras.benchmarks.table import as_table, build_rows, case_records, to_json
+
+    try:
+        found = load_scenario(scenario)
+        chosen = found.suite()
+        with Store(out / found.name) as store:
+            summary = run_suites([chosen], store, jobs=jobs, display=choose_display())
+            records = {case.name: case_records(store, chosen.suite.name, case.name) for case in chosen.cases}
+            rows = build_rows(chosen.suite, records)
+    except (ValueError, FileNotFoundError, StoreError) as error:
+        return _complain(error)
+    if json:
+        print(to_json(rows))
+    else:
+        console = Console()
+        console.print(as_table(rows))
+        for truth in walras.make(found.game, **found.parameters).truths():
+            console.print(f"{truth.kind}: {truth.name} = {truth.value:.6g}   ({truth.source})", markup=False)
+    if summary.failed:
+        print(summary.failed[0].error, file=sys.stderr)
+    return 130 if summary.interrupted else 1 if summary.failed else 0
+
+
+def train(
+    env: Given,
+    /,
+    settings: Annotated[PPOSettings, tyro.conf.arg(name="")],
+    *,
+    algo: Literal["ppo"] = "ppo",
+    agent: str | None = None,
+    others: str | None = None,
+    seed: int = 0,
+    parameters: str = "{}",
+    out: Path = Path("out/train"),
+    episodes: int = 100_000,
+) -> int:
+    """Train one seat of a game and save the policy, with the settings that made it.
+
+    Args:
+        env: Registered id of the game.
+        settings: Settings of the algorithm.
+        algo: The algorithm.
+        agent: The seat that learns; the game's first agent by default.
+        others: Policy of all other seats; by default the equilibrium where known, else random.
+        seed: Seed of everything.
+        parameters: Parameters of the game, as a JSON object.
+        out: Folder of the trained policy.
+        episodes: Fresh episodes on which the result is measured.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from walras.algorithms.ppo import train_ppo
+
+    try:
+        given = json_.loads(parameters)
+        if not isinstance(given, dict):
+            raise ValueError(f"parameters: a JSON object is needed, got {parameters!r}")
+        game = walras.make(env, **given)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task("training", total=1.0)
+            trained = train_ppo(
+                game, agent, settings, seed=seed, others=others,
+                progress=lambda fraction, text: bar.update(task, completed=fraction, description=text),
+            )  # fmt: skip
+    except json_.JSONDecodeError as error:
+        return _complain(ValueError(f"parameters: not JSON: {error}"))
+    except (KeyError, TypeError, ValueError, ImportError) as error:
+        return _complain(error)
+    except KeyboardInterrupt:
+        print("walras: interrupted; nothing was saved", file=sys.stderr)
+        return 130
+    seats: dict[str, Any] = {} if others is None else dict.fromkeys(game.agents, others)
+    measured = walras.play(game, {**seats, trained.agent: trained}, batch=episodes, seed=seed + 1_000_003)
+    out.mkdir(parents=True, exist_ok=True)
+    stem = f"{env.rpartition('/')[2]}-{trained.agent}-{algo}-seed{seed}"
+    path = out / f"{stem}.safetensors"
+    trained.policy.save(path)
+    facts = {
+        "env": env, "parameters": given, "agent": trained.agent, "others": others, "algo": algo, "seed": seed,
+        "settings": dataclasses.asdict(settings), "steps": trained.steps, "cpu_seconds": trained.cpu_seconds,
+        "episodes": episodes, "mean_return": measured.mean(trained.agent),
+        "standard_error": measured.standard_error(trained.agent), "version": walras.__version__,
+    }  # fmt: skip
+    (out / f"{stem}.json").write_text(json_.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    print(
+        f"{trained.agent}: mean return {facts['mean_return']:.6g} +- {facts['standard_error']:.2g} over {episodes} episodes"
+    )
+    for truth in game.truths():
+        print(f"{truth.kind}: {truth.name} = {truth.value:.6g}   ({truth.source})")
+    print(path)
+    return 0
+
+
+def _plain(entry: Any) -> dict[str, Any]:
+    return dataclasses.asdict(entry) if dataclasses.is_dataclass(entry) else dict(entry)  # type: ignore[arg-type]
+
+
+def _complain(error: Exception) -> int:
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    print(f"walras: {text}", file=sys.stderr)
+    return 2
+
+
+def bench() -> int:
+    """List, run and report benchmark suites; `walras bench --help` says how."""
+    return benches.main(["--help"])
+
+
+COMMANDS: dict[str, Callable[..., int]] = {"list": list_, "play": play, "train": train, "bench": bench}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given == ["--version"]:
+        print(f"walras {walras.__version__}")
+        return 0
+    if given[:1] == ["bench"]:
+        return benches.main(given[1:])
+    status: int = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS, prog="walras", description="Environments, learners and measurements for economic design.", args=given
+    )
+    return status
