@@ -1,7 +1,8 @@
 """Who acts: policies that sit in seats, and designers that commit to mechanisms. Nothing is imported before it is used.
 
-A policy is called as `policy(observation, *, mask=None, rng=None)` with the observations (B, *shape) of one agent and returns actions
-(B, *shape). Names in `AGENTS` that are marked as seats can be written wherever a seat is filled: `walras.play(game, "truthful", ...)`.
+A policy is called as `policy(observation, *, mask=None, rng=None)` with the observations (B, *shape) of one agent
+and returns actions (B, *shape). Names in `AGENTS` that are marked as seats can be written wherever a seat is
+filled: `walras.play(game, "truthful", ...)`.
 """
 
 from __future__ import annotations
@@ -61,35 +62,73 @@ _HERE = "walras.agents"
 _IPV = "sealed-bid auctions, one round, independent bidders"
 
 AGENTS: dict[str, AgentEntry] = {
-    "random": AgentEntry("walras.envs.seats:random_policy", "seat", "uniform over the (legal) actions", "all", "verified"),
+    "random": AgentEntry(
+        "walras.envs.seats:random_policy", "seat", "uniform over the (legal) actions", "all", "verified"
+    ),
     "equilibrium": AgentEntry(
         "walras.envs.seats:equilibrium_policy", "seat", "the game's own equilibrium", "games that state one", "verified"
     ),
-    "truthful": AgentEntry(f"{_HERE}.scripted:truthful", "seat", "reports its values", "sealed-bid auctions", "verified"),
-    "zero": AgentEntry(f"{_HERE}.scripted:zero", "seat", "reports, offers, contributes nothing", "all with a zero", "verified"),
-    "best-response": AgentEntry(
-        f"{_HERE}.best_response:best_response", "seat", "best response to the default seats on a grid of reports", _IPV, "verified"
+    "truthful": AgentEntry(
+        f"{_HERE}.scripted:truthful", "seat", "reports its values", "sealed-bid auctions", "verified"
     ),
-    "shade": AgentEntry(f"{_HERE}.scripted:shade", "policy", "reports a share of its values", "sealed-bid auctions", "verified"),
+    "zero": AgentEntry(
+        f"{_HERE}.scripted:zero", "seat", "reports, offers, contributes nothing", "all with a zero", "verified"
+    ),
+    "best-response": AgentEntry(
+        f"{_HERE}.best_response:best_response",
+        "seat",
+        "best response to the default seats on a grid of reports",
+        _IPV,
+        "verified",
+    ),
+    "shade": AgentEntry(
+        f"{_HERE}.scripted:shade", "policy", "reports a share of its values", "sealed-bid auctions", "verified"
+    ),
     "constant": AgentEntry(f"{_HERE}.scripted:constant", "policy", "always the same action", "all", "verified"),
     "tit-for-tat": AgentEntry(
-        f"{_HERE}.scripted:tit_for_tat", "policy", "does what the other did last", "repeated prisoner's dilemma", "verified"
+        f"{_HERE}.scripted:tit_for_tat",
+        "policy",
+        "does what the other did last",
+        "repeated prisoner's dilemma",
+        "verified",
     ),
-    "tabular": AgentEntry(f"{_HERE}.tabular:TabularPolicy", "policy", "probabilities by observation cell", "array observations", "verified"),
-    "network": AgentEntry(f"{_HERE}.network:NetworkPolicy", "policy", "trained network in plain numpy", "all (trained by ppo)", "verified"),
-    "posted-price": AgentEntry(f"{_HERE}.designers:PostedPrice", "designer", "take it or leave it", "auctions", "verified"),
-    "reserve": AgentEntry(f"{_HERE}.designers:Reserve", "designer", "second or first price with reserve", "auctions", "verified"),
-    "vcg": AgentEntry(f"{_HERE}.designers:VCG", "designer", "welfare, and the harm to others as price", "auctions", "verified"),
-    "myerson": AgentEntry(f"{_HERE}.designers:Myerson", "designer", "optimal auction item by item, or of the bundle", "auctions", "verified"),
-    "ama": AgentEntry(f"{_HERE}.designers:AMA", "designer", "affine maximiser with given boosts", "auctions", "verified"),
+    "tabular": AgentEntry(
+        f"{_HERE}.tabular:TabularPolicy",
+        "policy",
+        "probabilities by observation cell",
+        "array observations",
+        "verified",
+    ),
+    "network": AgentEntry(
+        f"{_HERE}.network:NetworkPolicy", "policy", "trained network in plain numpy", "all (trained by ppo)", "verified"
+    ),
+    "posted-price": AgentEntry(
+        f"{_HERE}.designers:PostedPrice", "designer", "take it or leave it", "auctions", "verified"
+    ),
+    "reserve": AgentEntry(
+        f"{_HERE}.designers:Reserve", "designer", "second or first price with reserve", "auctions", "verified"
+    ),
+    "vcg": AgentEntry(
+        f"{_HERE}.designers:VCG", "designer", "welfare, and the harm to others as price", "auctions", "verified"
+    ),
+    "myerson": AgentEntry(
+        f"{_HERE}.designers:Myerson",
+        "designer",
+        "optimal auction item by item, or of the bundle",
+        "auctions",
+        "verified",
+    ),
+    "ama": AgentEntry(
+        f"{_HERE}.designers:AMA", "designer", "affine maximiser with given boosts", "auctions", "verified"
+    ),
 }
 """Every agent that ships with walras."""
 
 _WHERE = {
-    "BestResponse": "best_response", "best_response": "best_response", "exploitability": "best_response", "DESIGNERS": "designers",
-    "Designer": "designers", "NetworkPolicy": "network", "Constant": "scripted", "Shade": "scripted", "TitForTat": "scripted",
-    "constant": "scripted", "shade": "scripted", "tit_for_tat": "scripted", "truthful": "scripted", "zero": "scripted",
-    "TabularPolicy": "tabular",
+    "BestResponse": "best_response", "best_response": "best_response", "exploitability": "best_response",
+    "DESIGNERS": "designers", "Designer": "designers", "NetworkPolicy": "network", "Constant": "scripted", "Shade":
+    "scripted", "TitForTat": "scripted", "constant": "scripted", "shade": "scripted", "tit_for_tat": "scripted",
+    "truthful": "scripted", "zero": "scripted", "TabularPolicy": "tabular",
 }  # fmt: skip
 
 

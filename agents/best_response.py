@@ -1,9 +1,10 @@
 """Best responses in sealed-bid auctions by simulation, and what a bidder could gain by one.
 
-With values independent between bidders, the opponents' reports do not depend on the own value `v`. Every own report `r` is then an
-option with an expected allocation and an expected payment, estimated once over simulated opponents, and the best response for *any* value
-is the best option: for additive bidders argmax_r <v, x(r)> - p(r). Nothing but the reports is put on a grid. All options are priced
-on the same simulated opponents (common random numbers). `P` profiles, `G` reports, `n` bidders, `m` items; money in units of value.
+With values independent between bidders, the opponents' reports do not depend on the own value `v`. Every own report
+`r` is then an option with an expected allocation and an expected payment, estimated once over simulated opponents,
+and the best response for *any* value is the best option: for additive bidders argmax_r <v, x(r)> - p(r). Nothing
+but the reports is put on a grid. All options are priced on the same simulated opponents (common random numbers).
+`P` profiles, `G` reports, `n` bidders, `m` items; money in units of value.
 """
 
 from __future__ import annotations
@@ -77,14 +78,21 @@ class BestResponse:
         parts = [self.utilities(values[k : k + rows]).argmax(axis=1) for k in range(0, len(values), rows)]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
-    def __call__(self, observation: Array, *, mask: Array | None = None, rng: np.random.Generator | None = None) -> Array:
+    def __call__(
+        self, observation: Array, *, mask: Array | None = None, rng: np.random.Generator | None = None
+    ) -> Array:
         """Reports (B, m), or their numbers (B,) on a grid, for observations (B, m + extras)."""
         best = self.choose(observation[:, : self.reports.shape[1]])
         return best if self.discrete else cast(Array, self.reports[best])
 
 
 def best_response(
-    game: Game[Any], agent: str, others: Mapping[str, Any] | str | None = None, *, profiles: int = 20_000, reports: int | None = None,
+    game: Game[Any],
+    agent: str,
+    others: Mapping[str, Any] | str | None = None,
+    *,
+    profiles: int = 20_000,
+    reports: int | None = None,
     seed: int = 0,
 ) -> BestResponse:
     """Best response of `agent` to the policies of the other bidders, among the reports of a grid.
@@ -92,10 +100,11 @@ def best_response(
     Args:
         game: a sealed-bid auction of one round whose bidders' values are independent of each other.
         agent: who responds.
-        others: role or agent -> policy, or one policy name for all; seats not mentioned play the equilibrium where known, else at random.
+        others: role or agent -> policy, or one policy name for all; seats not mentioned play the equilibrium where
+            known, else at random.
         profiles: simulated profiles of the opponents, >= 1.
-        reports: reports compared for each item, >= 2 (default: 401 for one item, 21 for two, fewer for more), evenly spaced up to
-            the largest value; an auction on a grid has its own.
+        reports: reports compared for each item, >= 2 (default: 401 for one item, 21 for two, fewer for more),
+            evenly spaced up to the largest value; an auction on a grid has its own.
         seed: of the simulation.
 
     Raises:
@@ -119,27 +128,39 @@ def best_response(
         bids[:, i] = report
         state, _ = auction.sell(start, bids)
         won = state.allocation[:, i]
-        rows, counts = (won.mean(axis=0)[None], np.array([profiles])) if linear else np.unique(won, axis=0, return_counts=True)
+        rows, counts = (
+            (won.mean(axis=0)[None], np.array([profiles])) if linear else np.unique(won, axis=0, return_counts=True)
+        )
         options.append((rows, counts / profiles, float(state.payment[:, i].mean())))
     width = max(len(rows) for rows, _, _ in options)
     shares, chances = np.zeros((len(grid), width, auction.items)), np.zeros((len(grid), width))
     for g, (rows, weights, _) in enumerate(options):
         shares[g, : len(rows)], chances[g, : len(rows)] = rows, weights
-    return BestResponse(grid, shares, chances, np.array([paid for _, _, paid in options]), auction.demand, auction.grid is not None)
+    return BestResponse(
+        grid, shares, chances, np.array([paid for _, _, paid in options]), auction.demand, auction.grid is not None
+    )
 
 
 def exploitability(
-    game: Game[Any], policies: Mapping[str, Any] | str, *, profiles: int = 20_000, test_profiles: int = 100_000,
-    reports: int | None = None, seed: int = 0, agents: tuple[str, ...] | None = None,
+    game: Game[Any],
+    policies: Mapping[str, Any] | str,
+    *,
+    profiles: int = 20_000,
+    test_profiles: int = 100_000,
+    reports: int | None = None,
+    seed: int = 0,
+    agents: tuple[str, ...] | None = None,
 ) -> dict[str, Gain]:
     """What each bidder could gain by a best response while the others keep their policies.
 
-    The best response is found on `profiles` and judged on `test_profiles` fresh ones, so the gain is not flattered by the search: its
-    expectation is at most the true one (and below zero where the current policy is better than any report of the grid).
+    The best response is found on `profiles` and judged on `test_profiles` fresh ones, so the gain is not flattered
+    by the search: its expectation is at most the true one (and below zero where the current policy is better than
+    any report of the grid).
 
     Args:
         game: as in `best_response`.
-        policies: role or agent -> policy, or one policy name for all; seats not mentioned play the equilibrium where known, else at random.
+        policies: role or agent -> policy, or one policy name for all; seats not mentioned play the equilibrium
+            where known, else at random.
         profiles: opponents' profiles on which the best response is found.
         test_profiles: fresh profiles on which it is compared with the current policy, >= 2.
         reports: as in `best_response`.
@@ -199,7 +220,11 @@ def _policies(auction: SealedBidAuction, given: Mapping[str, Any] | str | None) 
 
 
 def _bids(
-    auction: SealedBidAuction, policies: Mapping[str, Policy], values: Array, rng: np.random.Generator, skip: str | None = None
+    auction: SealedBidAuction,
+    policies: Mapping[str, Policy],
+    values: Array,
+    rng: np.random.Generator,
+    skip: str | None = None,
 ) -> Array:
     """Reports (P, n, m) of the policies at `values`; zeros for `skip`."""
     fit, seen = ActionFit(auction.roles[0].action_space), auction.roles[0].observation_space

@@ -1,7 +1,7 @@
 """Any agent's spaces as one flat, scaled vector and back, so that one kind of network fits every game.
 
-`B` lanes. Bounded coordinates are scaled to [-1, 1], Discrete ones become one-hot, dicts are joined in the order of their keys; for
-games with action masks the mask stands at the end, as zeros and ones.
+`B` lanes. Bounded coordinates are scaled to [-1, 1], Discrete ones become one-hot, dicts are joined in the order of
+their keys; for games with action masks the mask stands at the end, as zeros and ones.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class Codec:
         """(B, width) float32; a missing mask allows everything."""
         parts = _encode(self.observation_space, observation)
         if self.masked:
-            parts.append(np.ones((len(parts[0]), self.outputs), np.float32) if mask is None else mask.astype(np.float32))
+            parts.append(
+                np.ones((len(parts[0]), self.outputs), np.float32) if mask is None else mask.astype(np.float32)
+            )
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def learner_spaces(self) -> tuple[spaces.Box, gymnasium.Space[Any]]:
@@ -89,7 +91,9 @@ class Codec:
         start = getattr(space, "start", 0)
         return (chosen.reshape(shape) + start).astype(cast(Any, space.dtype))
 
-    def act(self, output: Array, mask: Array | None = None, spread: Array | None = None, u: Array | None = None) -> Array:
+    def act(
+        self, output: Array, mask: Array | None = None, spread: Array | None = None, u: Array | None = None
+    ) -> Array:
         """Actions (B, *shape) from what a network put out.
 
         Args:
@@ -143,7 +147,9 @@ def _width(space: gymnasium.Space[Any]) -> int:
         return int(space.nvec.sum())
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         return int(np.prod(space.shape))
-    raise ValueError(f"observation_space: Box, Discrete, MultiDiscrete, MultiBinary or a Dict of these is needed, got {space}")
+    raise ValueError(
+        f"observation_space: Box, Discrete, MultiDiscrete, MultiBinary or a Dict of these is needed, got {space}"
+    )
 
 
 def _bounds(space: gymnasium.Space[Any]) -> tuple[Array, Array]:
@@ -153,7 +159,9 @@ def _bounds(space: gymnasium.Space[Any]) -> tuple[Array, Array]:
         return np.concatenate([low for low, _ in parts]), np.concatenate([high for _, high in parts])
     if isinstance(space, spaces.Box):
         scaled = (np.isfinite(space.low) & np.isfinite(space.high)).ravel()
-        return np.where(scaled, -1.0, space.low.ravel()).astype(np.float32), np.where(scaled, 1.0, space.high.ravel()).astype(np.float32)
+        return np.where(scaled, -1.0, space.low.ravel()).astype(np.float32), np.where(
+            scaled, 1.0, space.high.ravel()
+        ).astype(np.float32)
     return np.zeros(_width(space), np.float32), np.ones(_width(space), np.float32)
 
 
@@ -179,7 +187,9 @@ def _space_to_dict(space: gymnasium.Space[Any]) -> dict[str, Any]:
         return {"space": "Dict", "parts": {key: _space_to_dict(part) for key, part in space.spaces.items()}}
     shape, dtype = list(cast(tuple[int, ...], space.shape)), str(space.dtype)
     if isinstance(space, spaces.Box):
-        low, high = ([str(x) for x in bound.ravel().tolist()] for bound in (space.low, space.high))  # JSON has no infinity
+        low, high = (
+            [str(x) for x in bound.ravel().tolist()] for bound in (space.low, space.high)
+        )  # JSON has no infinity
         return {"space": "Box", "low": low, "high": high, "shape": shape, "dtype": dtype}
     if isinstance(space, spaces.Discrete):
         return {"space": "Discrete", "n": int(space.n), "start": int(space.start), "dtype": dtype}
@@ -196,7 +206,9 @@ def _space_from_dict(record: Mapping[str, Any]) -> gymnasium.Space[Any]:
         return spaces.MultiBinary(record["shape"] if len(record["shape"]) > 1 else record["shape"][0])
     dtype: Any = np.dtype(record["dtype"])
     if kind == "Box":
-        low, high = (np.array([float(x) for x in record[key]]).reshape(record["shape"]).astype(dtype) for key in ("low", "high"))
+        low, high = (
+            np.array([float(x) for x in record[key]]).reshape(record["shape"]).astype(dtype) for key in ("low", "high")
+        )
         return spaces.Box(low, high, dtype=dtype)
     if kind == "Discrete":
         return spaces.Discrete(record["n"], start=record["start"], dtype=dtype)

@@ -1,7 +1,7 @@
 """Designers: from what is publicly known about the bidders to a mechanism they commit to.
 
-A designer is a frozen dataclass with `commit(prior, demand) -> Mechanism`; it sees the law of the values (with the number of bidders
-and items), never a value.
+A designer is a frozen dataclass with `commit(prior, demand) -> Mechanism`; it sees the law of the values (with the
+number of bidders and items), never a value.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class PostedPrice(Designer):
     """Takes bidders in index order and offers each item at a price.
 
     Attributes:
-        prices: one, or one for each item; `None`: the price that earns most from additive bidders with independent values, the
-            maximiser of p (1 - product of the F_i(p)) for each item.
+        prices: one, or one for each item; `None`: the price that earns most from additive bidders with independent
+            values, the maximiser of p (1 - product of the F_i(p)) for each item.
     """
 
     prices: float | tuple[float, ...] | None = None
@@ -67,7 +67,8 @@ class Reserve(Designer):
     """Sells item by item at second price (or first price) with a reserve.
 
     Attributes:
-        reserve: one, or one for each item; `None`: Myerson's, the maximiser of r (1 - F(r)), where all bidders have the same law.
+        reserve: one, or one for each item; `None`: Myerson's, the maximiser of r (1 - F(r)), where all bidders have
+            the same law.
         rule: `"second-price"` or `"first-price"`.
     """
 
@@ -120,11 +121,12 @@ class Myerson(Designer):
 class AMA(Designer):
     """Affine maximiser over all assignments of items to bidders or nobody (Roberts 1979).
 
-    Assignments are ordered with the last item's owner running fastest, nobody first and then bidders 0, 1, ...; for unit demand those
-    that give a bidder two items are left out. The first one sells nothing.
+    Assignments are ordered with the last item's owner running fastest, nobody first and then bidders 0, 1, ...; for
+    unit demand those that give a bidder two items are left out. The first one sells nothing.
 
     Attributes:
-        boosts: added to the weighted welfare of each assignment; the first must be 0 (selling nothing is always possible); empty: all 0.
+        boosts: added to the weighted welfare of each assignment; the first must be 0 (selling nothing is always
+            possible); empty: all 0.
         weights: positive, one for each bidder; empty: all 1.
     """
 
@@ -141,7 +143,9 @@ class AMA(Designer):
             shares = [rows for rows in shares if all(sum(row) <= 1 for row in rows)]
         boosts = self.boosts or (0.0,) * len(shares)
         if len(boosts) != len(shares) or boosts[0] != 0:
-            raise ValueError(f"boosts: {len(shares)} are needed for {n} bidders and {m} items, the first 0; got {boosts!r}")
+            raise ValueError(
+                f"boosts: {len(shares)} are needed for {n} bidders and {m} items, the first 0; got {boosts!r}"
+            )
         return mechanisms.AMA(tuple(shares), self.weights or (1.0,) * n, boosts, demand)
 
 
@@ -182,7 +186,8 @@ def evaluate(
 def best_posted_price(laws: list[Law]) -> float:
     """The price p that maximises p (1 - product of the F_i(p-)), offered to bidders with these independent laws one after another.
 
-    Found on all quantiles k / 4096 of the laws, then refined between the best one's neighbours where the laws are smooth.
+    Found on all quantiles k / 4096 of the laws, then refined between the best one's neighbours where the laws are
+    smooth.
     """
     from scipy.optimize import minimize_scalar
 

@@ -41,11 +41,15 @@ class NetworkPolicy:
         if self.activation not in ("tanh", "relu"):
             raise ValueError(f"activation must be 'tanh' or 'relu', got {self.activation!r}")
         if not self.weights or len(self.weights) != len(self.biases):
-            raise ValueError(f"weights, biases: as many of each are needed, got {len(self.weights)} and {len(self.biases)}")
+            raise ValueError(
+                f"weights, biases: as many of each are needed, got {len(self.weights)} and {len(self.biases)}"
+            )
         width = self.codec.width
         for k, (matrix, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if matrix.ndim != 2 or matrix.shape[1] != width or bias.shape != matrix.shape[:1]:
-                raise ValueError(f"weights: layer {k} has shapes {matrix.shape} and {bias.shape}, its input is {width} wide")
+                raise ValueError(
+                    f"weights: layer {k} has shapes {matrix.shape} and {bias.shape}, its input is {width} wide"
+                )
             width = matrix.shape[0]
         if width != self.codec.outputs:
             raise ValueError(f"weights: the last layer gives {width} numbers, {self.codec.outputs} needed")
@@ -107,8 +111,10 @@ class NetworkPolicy:
                 layers = range(int(facts["layers"]))
                 weights = tuple(file.get_tensor(f"layer.{k}.weight") for k in layers)
                 biases = tuple(file.get_tensor(f"layer.{k}.bias") for k in layers)
-                spread = file.get_tensor("spread") if "spread" in file.keys() else None  # noqa: SIM118 (not a dict)
-            return cls(Codec.from_dict(facts["codec"]), weights, biases, facts["activation"], spread, facts["stochastic"])
+                spread = file.get_tensor("spread") if "spread" in file.keys() else None
+            return cls(
+                Codec.from_dict(facts["codec"]), weights, biases, facts["activation"], spread, facts["stochastic"]
+            )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"path: {name!r} is not a whole file of kind {_KIND!r}: {error}") from error
 

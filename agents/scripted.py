@@ -1,7 +1,7 @@
 """Policies that follow a rule: report the truth, a share of it, nothing, or always the same.
 
-Each comes as a frozen dataclass, which is the policy, and as a function `(game, agent)`, which makes the right one for a seat and
-says so when the game has no such thing. Observations are (B, *shape), actions (B, *shape).
+Each comes as a frozen dataclass, which is the policy, and as a function `(game, agent)`, which makes the right one
+for a seat and says so when the game has no such thing. Observations are (B, *shape), actions (B, *shape).
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Shade:
     Attributes:
         factor: share of the value that is reported, in [0, 1]; 1 is the truth.
         items: m, how many numbers at the head of the observation are values.
-        levels: for an auction on a grid, the reports for each item, m ascending rows of equal length; `None`: any number can be reported.
+        levels: for an auction on a grid, the reports for each item, m ascending rows of equal length; `None`: any
+            number can be reported.
     """
 
     factor: float
@@ -45,9 +46,13 @@ class Shade:
         if self.items < 1:
             raise ValueError(f"items must be at least 1, got {self.items!r}")
         if self.levels is not None and (len(self.levels) != self.items or len({len(row) for row in self.levels}) != 1):
-            raise ValueError(f"levels: {self.items} rows of equal length are needed, got lengths {[len(row) for row in self.levels]}")
+            raise ValueError(
+                f"levels: {self.items} rows of equal length are needed, got lengths {[len(row) for row in self.levels]}"
+            )
 
-    def __call__(self, observation: Array, *, mask: Array | None = None, rng: np.random.Generator | None = None) -> Array:
+    def __call__(
+        self, observation: Array, *, mask: Array | None = None, rng: np.random.Generator | None = None
+    ) -> Array:
         """Reports (B, m), or their numbers (B,) on a grid; of the legal ones where there is a `mask` (B, actions)."""
         wanted = self.factor * observation[..., : self.items]
         if self.levels is None:
@@ -146,7 +151,9 @@ def shade(game: Game[Any], agent: str, factor: float) -> Shade:
     if isinstance(game, DiscreteAuction):
         levels = (tuple(game.levels.tolist()),) * game.items
     elif not isinstance(game, SealedBidAuction):
-        raise ValueError(f"seat {agent!r}: {game!r} has no values that could be reported; a sealed-bid auction is needed")
+        raise ValueError(
+            f"seat {agent!r}: {game!r} has no values that could be reported; a sealed-bid auction is needed"
+        )
     elif game.grid is not None:
         digits = np.linspace(0.0, 1.0, game.grid)
         bounds = zip(game.low, game.high, strict=True)

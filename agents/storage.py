@@ -50,7 +50,8 @@ def save_arrays(
         facts: everything that is not an array.
     """
     text = json.dumps({"kind": kind, "facts": dict(facts or {})})
-    write_whole(path, lambda file: np.savez(file, **{_DESCRIPTION: np.array(text)}, **dict(arrays)))  # type: ignore[arg-type]
+    write_whole(path, lambda file: np.savez(file, **{_DESCRIPTION: np.array(text)}, **dict(arrays)))  # type:
+    ignore[arg-type]
 
 
 def load_arrays(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -18,11 +18,13 @@ _KIND = "walras.TabularPolicy"
 class TabularPolicy:
     """Probabilities over finitely many actions in each cell of the observation; fits any game whose observation is an array.
 
-    A cell is a box: coordinate `d` of the observation (flattened; coordinates beyond the `D` with edges are ignored) falls between two
-    of its `edges`. Cells are numbered with the last coordinate running fastest. `A` actions, `C` cells.
+    A cell is a box: coordinate `d` of the observation (flattened; coordinates beyond the `D` with edges are
+    ignored) falls between two of its `edges`. Cells are numbered with the last coordinate running fastest. `A`
+    actions, `C` cells.
 
     Attributes:
-        edges: D ascending arrays; `E` edges make `E + 1` cells, and an observation equal to an edge belongs to the upper one.
+        edges: D ascending arrays; `E` edges make `E + 1` cells, and an observation equal to an edge belongs to the
+            upper one.
         actions: (A, *shape) what each column stands for: reports, prices, or the numbers of Discrete actions.
         probabilities: (C, A), rows summing to one.
     """
@@ -41,7 +43,9 @@ class TabularPolicy:
         if actions.ndim < 1 or actions.dtype.kind not in "fiub" or len(actions) < 1:
             raise ValueError(f"actions: numbers of shape (A, *shape) are needed, got {actions.dtype}{actions.shape}")
         if probabilities.shape != (cells, len(actions)):
-            raise ValueError(f"probabilities: shape {probabilities.shape} given, {(cells, len(actions))} needed (cells, actions)")
+            raise ValueError(
+                f"probabilities: shape {probabilities.shape} given, {(cells, len(actions))} needed (cells, actions)"
+            )
         if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1.0, rtol=0, atol=1e-6)):
             raise ValueError("probabilities: rows must be nonnegative and sum to one")
         for array in (*edges, actions, probabilities):
@@ -53,7 +57,11 @@ class TabularPolicy:
         """Whether all numbers are the same."""
         if not isinstance(other, TabularPolicy) or len(self.edges) != len(other.edges):
             return False
-        pairs = [*zip(self.edges, other.edges, strict=True), (self.actions, other.actions), (self.probabilities, other.probabilities)]
+        pairs = [
+            *zip(self.edges, other.edges, strict=True),
+            (self.actions, other.actions),
+            (self.probabilities, other.probabilities),
+        ]
         return all(mine.dtype == theirs.dtype and np.array_equal(mine, theirs) for mine, theirs in pairs)
 
     __hash__ = None  # type: ignore[assignment]
@@ -76,17 +84,23 @@ class TabularPolicy:
         if mask is None:
             return np.asarray(rows)
         if mask.shape != rows.shape:
-            raise ValueError(f"mask: shape {mask.shape} given, {rows.shape} needed: one column for each of the table's actions")
+            raise ValueError(
+                f"mask: shape {mask.shape} given, {rows.shape} needed: one column for each of the table's actions"
+            )
         rows = np.where(mask, rows, 0.0)
         total = rows.sum(axis=1, keepdims=True)
-        return np.where(total > 0, rows / np.where(total > 0, total, 1.0), mask / np.maximum(mask.sum(axis=1, keepdims=True), 1))
+        return np.where(
+            total > 0, rows / np.where(total > 0, total, 1.0), mask / np.maximum(mask.sum(axis=1, keepdims=True), 1)
+        )
 
     def mean(self, observation: Array) -> Array:
         """(B, *shape) expected action, float64."""
         weights = self.probabilities[self.cell(observation)]
         return np.tensordot(weights, self.actions.astype(np.float64), axes=1)
 
-    def __call__(self, observation: Array, *, mask: Array | None = None, rng: np.random.Generator | None = None) -> Array:
+    def __call__(
+        self, observation: Array, *, mask: Array | None = None, rng: np.random.Generator | None = None
+    ) -> Array:
         """Actions (B, *shape) drawn from the table, one uniform each; a table without chance needs no `rng`."""
         rows = self.distribution(observation, mask)
         if rng is None:
@@ -100,7 +114,12 @@ class TabularPolicy:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table as a numpy archive (no pickle); an existing file is replaced."""
         arrays = {f"edges.{d}": row for d, row in enumerate(self.edges)}
-        save_arrays(path, _KIND, arrays | {"actions": self.actions, "probabilities": self.probabilities}, {"coordinates": len(self.edges)})
+        save_arrays(
+            path,
+            _KIND,
+            arrays | {"actions": self.actions, "probabilities": self.probabilities},
+            {"coordinates": len(self.edges)},
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TabularPolicy:

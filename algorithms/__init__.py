@@ -53,17 +53,25 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         f"{_HERE}.ppo:train_ppo", "any one seat by Stable-Baselines3 PPO", "arXiv 1707.06347", "learn", "verified"
     ),
     "self-play": AlgorithmEntry(
-        f"{_HERE}.ppo:train_self_play", "all seats of a role by PPO against each other", "arXiv 1707.06347", "learn", "runs"
+        f"{_HERE}.ppo:train_self_play",
+        "all seats of a role by PPO against each other",
+        "arXiv 1707.06347",
+        "learn",
+        "runs",
     ),
     "best-response": AlgorithmEntry(
-        "walras.agents.best_response:best_response", "best response and exploitability on a grid of reports", "", "", "verified"
+        "walras.agents.best_response:best_response",
+        "best response and exploitability on a grid of reports",
+        "",
+        "",
+        "verified",
     ),
 }
 """Every algorithm that ships with walras."""
 
 _WHERE = {
-    "PPOSettings": "ppo", "Trained": "ppo", "train_ppo": "ppo", "train_self_play": "ppo", "RegretMatching": "regret_matching",
-    "bid_distance": "regret_matching",
+    "PPOSettings": "ppo", "Trained": "ppo", "train_ppo": "ppo", "train_self_play": "ppo", "RegretMatching":
+    "regret_matching", "bid_distance": "regret_matching",
 }  # fmt: skip
 
 

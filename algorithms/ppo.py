@@ -1,8 +1,8 @@
 """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) for any seat of any game, by Stable-Baselines3.
 
-The settings are one dataclass: command-line help, defaults and documentation are one text. Training goes through the native batch of
-lanes; what comes back is a `NetworkPolicy` in plain numpy. torch and stable-baselines3 (the extra `learn`) are imported when
-training begins.
+The settings are one dataclass: command-line help, defaults and documentation are one text. Training goes through
+the native batch of lanes; what comes back is a `NetworkPolicy` in plain numpy. torch and stable-baselines3 (the
+extra `learn`) are imported when training begins.
 """
 
 from __future__ import annotations
@@ -127,8 +127,14 @@ class Trained:
 
 
 def train_ppo(
-    game: Game[Any] | str, agent: str | None = None, settings: PPOSettings | None = None, *, seed: int,
-    others: Mapping[str, Any] | str | None = None, door: Literal["native", "dummy"] = "native", progress: Progress | None = None,
+    game: Game[Any] | str,
+    agent: str | None = None,
+    settings: PPOSettings | None = None,
+    *,
+    seed: int,
+    others: Mapping[str, Any] | str | None = None,
+    door: Literal["native", "dummy"] = "native",
+    progress: Progress | None = None,
     **parameters: Any,
 ) -> Trained:
     """Train one seat while the others keep their policies.
@@ -139,8 +145,8 @@ def train_ppo(
         settings: of PPO.
         seed: of the lanes, of the network's first weights and of the exploration.
         others: role or agent -> policy, or one policy name for all; default: the equilibrium where known, else random.
-        door: `"native"` steps all lanes by one call of the rules; `"dummy"` steps SB3's `DummyVecEnv` over single Gymnasium
-            environments (made by `gymnasium.make` when `game` is an id), for comparison.
+        door: `"native"` steps all lanes by one call of the rules; `"dummy"` steps SB3's `DummyVecEnv` over single
+            Gymnasium environments (made by `gymnasium.make` when `game` is an id), for comparison.
         progress: told `(fraction, text)` after each rollout.
         parameters: of the game, when an id is given.
 
@@ -163,15 +169,25 @@ def train_ppo(
             if mean is not None:
                 curve.append((learner.steps, mean))
             if progress is not None:
-                progress((k + 1) / settings.rollouts, f"{learner.steps} moves" + ("" if mean is None else f", return {mean:.4g}"))
+                progress(
+                    (k + 1) / settings.rollouts,
+                    f"{learner.steps} moves" + ("" if mean is None else f", return {mean:.4g}"),
+                )
         learner.close()
     return _trained(learner, agent, curve, start)
 
 
 def train_self_play(
-    game: Game[Any] | str, role: str | None = None, settings: PPOSettings | None = None, *, seed: int, shared: bool = False,
-    updates: Literal["simultaneous", "alternate"] = "simultaneous", others: Mapping[str, Any] | str | None = None,
-    progress: Progress | None = None, **parameters: Any,
+    game: Game[Any] | str,
+    role: str | None = None,
+    settings: PPOSettings | None = None,
+    *,
+    seed: int,
+    shared: bool = False,
+    updates: Literal["simultaneous", "alternate"] = "simultaneous",
+    others: Mapping[str, Any] | str | None = None,
+    progress: Progress | None = None,
+    **parameters: Any,
 ) -> dict[str, Trained]:
     """Train all agents of a role against each other.
 
@@ -183,13 +199,15 @@ def train_self_play(
         settings: of PPO, for each learner.
         seed: of everything; learner `i` uses `seed + i`.
         shared: one network for all agents, trained in the first one's seat.
-        updates: rivals change after every learner has had its rollout (`"simultaneous"`), or each right after its own (`"alternate"`).
+        updates: rivals change after every learner has had its rollout (`"simultaneous"`), or each right after its
+            own (`"alternate"`).
         others: policies of the other roles, as in `train_ppo`.
         progress: told `(fraction, text)` after each rollout of all.
         parameters: of the game, when an id is given.
 
     Returns:
-        Agent -> result; with `shared` the same one for all. `cpu_seconds` and `wall_seconds` are those of the whole training.
+        Agent -> result; with `shared` the same one for all. `cpu_seconds` and `wall_seconds` are those of the whole
+        training.
     """
     start = time.process_time(), time.perf_counter()
     settings = PPOSettings() if settings is None else settings
@@ -201,7 +219,11 @@ def train_self_play(
         others = {part.name: others for part in rules.roles}
     sb3 = _sb3()
     with sb3.own_randomness():
-        learners, mirrors, curves = {}, {name: Mirror() for name in agents}, {name: list[tuple[int, float]]() for name in agents}
+        learners, mirrors, curves = (
+            {},
+            {name: Mirror() for name in agents},
+            {name: list[tuple[int, float]]() for name in agents},
+        )
         for i, name in enumerate(agents[: 1 if shared else None]):
             rivals = {**(others or {}), **{rival: mirrors[rival] for rival in agents if rival != name}}
             learners[name] = sb3.Learner(rules, name, settings, seed + i, others=rivals)

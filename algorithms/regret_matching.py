@@ -35,8 +35,17 @@ class RegretMatching:
     """
 
     def __init__(
-        self, game: Game[Any], *, cells: int = 100, bids: int = 101, highest_bid: float | None = None, profiles: int = 128,
-        plus: bool = False, averaging: Literal["uniform", "linear"] = "linear", shared: bool = False, seed: int = 0,
+        self,
+        game: Game[Any],
+        *,
+        cells: int = 100,
+        bids: int = 101,
+        highest_bid: float | None = None,
+        profiles: int = 128,
+        plus: bool = False,
+        averaging: Literal["uniform", "linear"] = "linear",
+        shared: bool = False,
+        seed: int = 0,
     ) -> None:
         """Prepare tables; nothing is played yet.
 
@@ -55,7 +64,12 @@ class RegretMatching:
             ValueError: if the game does not fit or a number is out of range.
         """
         self.game = _fitting(game)
-        for name, number, least in (("cells", cells, 1), ("bids", bids, 2), ("profiles", profiles, 1), ("seed", seed, 0)):
+        for name, number, least in (
+            ("cells", cells, 1),
+            ("bids", bids, 2),
+            ("profiles", profiles, 1),
+            ("seed", seed, 0),
+        ):
             if isinstance(number, bool) or not isinstance(number, int) or number < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {number!r}")
         if averaging not in ("uniform", "linear"):
@@ -157,7 +171,8 @@ class RegretMatching:
         else:
             actions = np.arange(self.game.grid)
         tables = [
-            TabularPolicy((edges,), actions, rows[: len(edges) + 1]) for edges, rows in zip(self.edges, average, strict=True)
+            TabularPolicy((edges,), actions, rows[: len(edges) + 1])
+            for edges, rows in zip(self.edges, average, strict=True)
         ]
         return {agent: tables[min(i, len(tables) - 1)] for i, agent in enumerate(self.game.agents)}
 
@@ -190,7 +205,11 @@ class RegretMatching:
         for name, own in (("regrets", learner.regrets_), ("totals", learner.totals_)):
             if name not in arrays or arrays[name].shape != own.shape or arrays[name].dtype != own.dtype:
                 raise ValueError(f"path: {os.fspath(path)!r} lacks {name} of shape {own.shape}")
-        learner.regrets_, learner.totals_, learner.iteration_ = arrays["regrets"], arrays["totals"], int(facts["iteration"])
+        learner.regrets_, learner.totals_, learner.iteration_ = (
+            arrays["regrets"],
+            arrays["totals"],
+            int(facts["iteration"]),
+        )
         return learner
 
 

@@ -51,14 +51,22 @@ class EncodedVecEnv(VecEnvWrapper):
         for info in infos if dones.any() else ():
             last = info.pop("terminal_observation", None)
             if last is not None and info.get("TimeLimit.truncated"):
-                batch = {key: part[None] for key, part in last.items()} if isinstance(last, dict) else np.asarray(last)[None]
+                batch = (
+                    {key: part[None] for key, part in last.items()}
+                    if isinstance(last, dict)
+                    else np.asarray(last)[None]
+                )
                 info["terminal_observation"] = self.codec.encode(batch)[0]
         return self._encode(observation), rewards, dones, infos
 
     def _encode(self, observation: Any) -> Array:
         mask = None
         if self.codec.masked:
-            mask = self.venv.action_masks() if isinstance(self.venv, SeatVecEnv) else np.stack(self.venv.env_method("action_masks"))
+            mask = (
+                self.venv.action_masks()
+                if isinstance(self.venv, SeatVecEnv)
+                else np.stack(self.venv.env_method("action_masks"))
+            )
         return self.codec.encode(observation, mask)
 
 
@@ -79,8 +87,15 @@ class Learner:
     """One PPO model on one seat, trained rollout by rollout."""
 
     def __init__(
-        self, game: Game[Any] | str, agent: str, settings: PPOSettings, seed: int, *, others: Mapping[str, Any] | str | None = None,
-        door: str = "native", parameters: Mapping[str, Any] | None = None,
+        self,
+        game: Game[Any] | str,
+        agent: str,
+        settings: PPOSettings,
+        seed: int,
+        *,
+        others: Mapping[str, Any] | str | None = None,
+        door: str = "native",
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         """Build lanes and model; see `walras.algorithms.ppo.train_ppo`."""
         keywords = dict(parameters or {})

@@ -20,9 +20,7 @@ Progress = Callable[[float, str], None]
 BIDDER_SETTINGS = PPOSettings()
 """PPO as a bidder: the defaults."""
 
-DESIGNER_SETTINGS = PPOSettings(
-    steps=16_384, lanes=32, rollout=8, minibatch=64, epochs=10, discount=0.0, start=-0.8
-)
+DESIGNER_SETTINGS = PPOSettings(steps=16_384, lanes=32, rollout=8, minibatch=64, epochs=10, discount=0.0, start=-0.8)
 """PPO as a designer of a reserve; it begins at a tenth of the largest value, far from the answer, which is the middle."""
 
 
@@ -127,27 +125,43 @@ def compare_with_equilibrium(
     mine, theirs = (np.concatenate(column) for column in zip(*pairs, strict=True))
     ratio = float(mine.mean() / theirs.mean())
     error = float((mine - ratio * theirs).std(ddof=1) / np.sqrt(episodes) / theirs.mean())
-    exact = next((truth.value for truth in game.truths() if truth.name == "utility of a bidder in equilibrium"), float("nan"))
+    exact = next(
+        (truth.value for truth in game.truths() if truth.name == "utility of a bidder in equilibrium"), float("nan")
+    )
     return Utility(ratio, error, float(mine.mean()), float(theirs.mean()), exact, float(mine.mean() / exact))
 
 
 def bidder_trial(
-    seed: int, progress: Progress | None = None, *, bidders: int = 3, episodes: int = 1_000_000,
-    settings: PPOSettings = BIDDER_SETTINGS, door: Literal["native", "dummy"] = "native",
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    bidders: int = 3,
+    episodes: int = 1_000_000,
+    settings: PPOSettings = BIDDER_SETTINGS,
+    door: Literal["native", "dummy"] = "native",
 ) -> BidderTrial:
     """PPO as one bidder of the first-price auction, U[0, 1] values, the others in equilibrium.
 
     The truth is the equilibrium utility 1 / (n (n + 1)), which no policy exceeds.
     """
     parameters = {"bidders": bidders, "mechanism": "first-price"}
-    trained = train_ppo("walras/SealedBidAuction-v0", "bidder_0", settings, seed=seed, door=door, progress=progress, **parameters)
+    trained = train_ppo(
+        "walras/SealedBidAuction-v0", "bidder_0", settings, seed=seed, door=door, progress=progress, **parameters
+    )
     game = make("walras/SealedBidAuction-v0", **parameters)
     # Episodes of another seed than the training's.
-    return BidderTrial(compare_with_equilibrium(game, "bidder_0", trained.policy, episodes=episodes, seed=1_000_003 + seed), trained)
+    return BidderTrial(
+        compare_with_equilibrium(game, "bidder_0", trained.policy, episodes=episodes, seed=1_000_003 + seed), trained
+    )
 
 
 def door_trial(
-    seed: int, progress: Progress | None = None, *, bidders: int = 3, steps: int = 131_072, settings: PPOSettings = BIDDER_SETTINGS
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    bidders: int = 3,
+    steps: int = 131_072,
+    settings: PPOSettings = BIDDER_SETTINGS,
 ) -> DoorTrial:
     """The same PPO training through the native batch and through SB3's DummyVecEnv over `gymnasium.make`, timed side by side."""
     shorter = replace(settings, steps=steps)
@@ -159,7 +173,13 @@ def door_trial(
     for k, door in enumerate(("native", "dummy")):
         report = None if progress is None else _part(progress, k / 2, 0.5, door)
         runs[door] = train_ppo(
-            "walras/SealedBidAuction-v0", "bidder_0", shorter, seed=seed, door=door, progress=report, **parameters  # type: ignore[arg-type]
+            "walras/SealedBidAuction-v0",
+            "bidder_0",
+            shorter,
+            seed=seed,
+            door=door,
+            progress=report,
+            **parameters,  # type: ignore[arg-type]
         )
     native, dummy = runs["native"], runs["dummy"]
     return DoorTrial(dummy.wall_seconds / native.wall_seconds, dummy.cpu_seconds / native.cpu_seconds, native, dummy)
@@ -182,7 +202,13 @@ def designer_trial(
 
 
 def bid_function_trial(
-    seed: int, progress: Progress | None = None, *, bidders: int = 3, iterations: int = 1000, points: int = 20, **settings: Any
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    bidders: int = 3,
+    iterations: int = 1000,
+    points: int = 20,
+    **settings: Any,
 ) -> BidFunctionTrial:
     """Independent regret-matching bidders in the first-price auction, U[0, 1] values; the equilibrium bid is (n - 1) / n v.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import inspect
+import pathlib
 import re
 from typing import Any
 
@@ -33,9 +35,28 @@ def keep_signs(app: Any, what: str, name: str, obj: object, options: Any, lines:
             lines[index] = "".join(pieces)
 
 
+def write_games(app: Any) -> None:
+    """Write `games.md`, the page of all registered games, from the registry and the docstrings of their classes."""
+    import walras
+
+    rows = ["| id | what it is | source | status |", "| --- | --- | --- | --- |"]
+    pages: dict[type, list[str]] = {}
+    for spec in walras.specs():
+        rows.append(f"| `{spec.id}` | {spec.title} | {spec.source} | {spec.status} |")
+        pages.setdefault(type(spec.make()), []).append(spec.id)
+    parts = ["# Games", "", "*verified*: the tests check it against theory or published figures; *runs*: it keeps the contract.", ""]
+    parts += rows
+    for game, ids in pages.items():
+        text = re.sub(r"^## (.+)$", r"**\1**", inspect.cleandoc(game.__doc__ or ""), flags=re.MULTILINE)
+        start = inspect.cleandoc(game.__init__.__doc__ or "")
+        parts += ["", f"## {game.__name__}", "", ", ".join(f"`{id}`" for id in ids), "", text, "", "**Parameters**", "", "```text", start, "```"]
+    (pathlib.Path(app.srcdir) / "games.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
 def setup(app: Any) -> None:
-    """Tell Sphinx to call `keep_signs` before it reads the sections of a docstring."""
+    """Tell Sphinx to call `keep_signs` before it reads the sections of a docstring, and to write the page of games."""
     app.connect("autodoc-process-docstring", keep_signs, priority=400)
+    app.connect("builder-inited", write_games, priority=100)
 
 
 project = "walras"

@@ -12,6 +12,8 @@ from walras.envs.lanes import Clock, LaneRandom, clock
 from walras.envs.seats import default_policy, fill_seats
 from walras.envs.spaces import ActionFit, cast_observation, empty, pick
 
+_ONE = np.uint64(1)
+
 
 class Ended(NamedTuple):
     """How a step left the lanes.
@@ -65,13 +67,11 @@ class Arena(Generic[S]):
             self.masked = {role.name: self.game.legal(self.state, role.name) is not None for role in self.game.roles}
             return
         if index is None or len(index) == self.batch:
-            self.clock = self.clock._replace(
-                episode=self.clock.episode + np.uint64(1), step=np.zeros_like(self.clock.step)
-            )
+            self.clock = self.clock._replace(episode=self.clock.episode + _ONE, step=np.zeros_like(self.clock.step))
             self.elapsed = np.zeros_like(self.elapsed)
             self.state = self.game.initial(self.batch, self._world.at(self.clock))
         elif len(index):
-            self.clock.episode[index] += np.uint64(1)
+            self.clock.episode[index] += _ONE
             self.clock.step[index] = 0
             self.elapsed[index] = 0
             lanes = Clock(*(word[index] for word in self.clock))
@@ -91,13 +91,14 @@ class Arena(Generic[S]):
         """
         whole = index is None or len(index) == self.batch
         state = self.state if whole else take(self.state, cast(Array, index))
-        if whole:
-            self.clock = now = self.clock._replace(step=self.clock.step + np.uint64(1))
-        else:
-            self.clock.step[index] += np.uint64(1)
-            now = Clock(*(word[index] for word in self.clock))
+        now = self.clock if whole else Clock(*(word[index] for word in self.clock))
+        now = now._replace(step=now.step + _ONE)
         lanes = self.batch if whole else len(cast(Array, index))
         actions = self._actions(state, given, now, lanes)
+        if whole:  # only now, so that refused actions leave no trace
+            self.clock = now
+        else:
+            self.clock.step[index] = now.step
         rng = self._world.at(now) if whole else LaneRandom(now)
         state, rewards = self.game.step(state, actions, rng)
         terminated = self.game.terminal(state)
@@ -135,7 +136,7 @@ class Arena(Generic[S]):
         """(B,) bool: is the agent to move?"""
         if self.simultaneous:
             return np.ones(self.batch, bool)
-        return cast(Array, self.game.movers(self.state)[:, self.game.seat[agent][2]])
+        return self.game.movers(self.state)[:, self.game.seat[agent][2]]
 
     def info(self, agent: str, index: Any = slice(None)) -> dict[str, Array]:
         """The game's facts about one agent, name -> (B, ...)."""
@@ -234,7 +235,7 @@ class Arena(Generic[S]):
             ValueError: if the arrays do not belong to such an arena.
         """
         names = {"elapsed", *(f"clock.{name}" for name in Clock._fields)}
-        if not names <= arrays.keys() or arrays["elapsed"].shape != (self.batch,):
+        if not names <= arrays.keys() or any(np.shape(value)[:1] != (self.batch,) for value in arrays.values()):
             raise ValueError(f"arrays: not a snapshot of an arena with {self.batch} lanes")
         state = {name.removeprefix("state."): value for name, value in arrays.items() if name.startswith("state.")}
         self.seed(0)
@@ -242,6 +243,11 @@ class Arena(Generic[S]):
         self.state = self.game.restore(self.state, state)
         self.clock = Clock(*(np.array(arrays[f"clock.{name}"]) for name in Clock._fields))
         self.elapsed = np.array(arrays["elapsed"])
+
+    def over(self) -> Array:
+        """(B,) bool: which lanes have ended, by the rules or at the horizon?"""
+        over: Array = self.game.terminal(self.state)
+        return over if self.horizon is None else over | (self.elapsed >= self.horizon)
 
 
 class SeatView(Generic[S]):
@@ -289,6 +295,21 @@ class SeatView(Generic[S]):
         self._owed = np.zeros(self.arena.batch)
         self.arena.deal()
         self._reach(None)
+
+    def snapshot(self) -> dict[str, Array]:
+        """The arena's snapshot, and what this agent has received since its last move."""
+        return self.arena.snapshot() | {"owed": self._owed.copy()}
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Go back to a `snapshot` of a view of the same game, agent and batch, exactly.
+
+        Raises:
+            ValueError: if the arrays do not belong to such a view.
+        """
+        if "owed" not in arrays or np.shape(arrays["owed"]) != (self.arena.batch,):
+            raise ValueError(f"arrays: not a snapshot of a seat in {self.arena.batch} lanes")
+        self.arena.restore({name: value for name, value in arrays.items() if name != "owed"})
+        self._owed = np.array(arrays["owed"])
 
     def begin(self, index: Array) -> None:
         """Begin a new episode in the lanes `index` and play to this agent's first move there."""

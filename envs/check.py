@@ -60,19 +60,17 @@ class Probe:
             batch, *cast(Any, self.space.shape)
         )
         if mask is not None:
-            chosen = (np.cumsum(mask, axis=1) <= u.reshape(batch, 1) * mask.sum(axis=1, keepdims=True)).sum(axis=1)
-            return chosen.astype(cast(Any, self.space.dtype)) + getattr(self.space, "start", 0)
+            room = u.reshape(batch, 1) * mask.sum(axis=1, keepdims=True)
+            chosen: Array = (np.cumsum(mask, axis=1) <= room).sum(axis=1) + getattr(self.space, "start", 0)
+            return chosen.astype(cast(Any, self.space.dtype))
         if isinstance(self.space, spaces.Box):
             low, high = self.space.low.astype(np.float64), self.space.high.astype(np.float64)
-            return np.clip(
-                (low + u * (high - low)).astype(cast(Any, self.space.dtype)), self.space.low, self.space.high
-            )
-        count = (
-            getattr(self.space, "nvec", getattr(self.space, "n", 2))
-            if not isinstance(self.space, spaces.MultiBinary)
-            else 2
-        )
-        return (np.floor(u * count) + getattr(self.space, "start", 0)).astype(cast(Any, self.space.dtype))
+            point: Array = (low + u * (high - low)).astype(self.space.dtype)
+            return np.clip(point, self.space.low, self.space.high)
+        binary = isinstance(self.space, spaces.MultiBinary)
+        count = 2 if binary else getattr(self.space, "nvec", getattr(self.space, "n", 2))
+        whole: Array = np.floor(u * count) + getattr(self.space, "start", 0)
+        return whole.astype(cast(Any, self.space.dtype))
 
 
 def _probes(game: Game[Any]) -> dict[str, Probe]:
@@ -336,7 +334,7 @@ def snapshots_resume_exactly(target: str | Game[Any]) -> None:
         if not game.terminal(first.state).any():
             first.step({})
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **first.snapshot())  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **first.snapshot())
     buffer.seek(0)
     with np.load(buffer, allow_pickle=False) as file:
         second.restore({name: file[name] for name in file.files})
@@ -357,7 +355,8 @@ def _random_policies(game: Game[Any]) -> dict[str, Any]:
 def games_and_doors_copy_and_pickle(target: str | Game[Any]) -> None:
     """Games, and doors in mid-episode, survive deepcopy and pickle and go on to the same numbers."""
     game = as_game(target, {})
-    for clone in (copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))):
+    clones: tuple[Callable[[Any], Any], ...] = (copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing)))
+    for clone in clones:
         other = clone(game)
         _same(
             play(_cut(game), "random", batch=2, seed=3).returns,

@@ -69,7 +69,8 @@ def clock(seed: int | list[int], batch: int, lane: int = 0) -> Clock:
 def _key(seed: int) -> Words:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
-    return np.random.SeedSequence(int(seed)).generate_state(2, np.uint64)
+    key: Words = np.random.SeedSequence(int(seed)).generate_state(2, np.uint64).astype(np.uint64, copy=False)
+    return key
 
 
 class LaneRandom(np.random.Generator):

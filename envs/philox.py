@@ -16,8 +16,7 @@ _W1 = np.uint64(0xBB67AE8584CAA73B)
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53: the top 53 bits as a fraction
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _high(typingctx: Any, a: Any, b: Any) -> Any:
+def _high_word(typingctx: Any, a: Any, b: Any) -> Any:
     """The upper 64 bits of the 128-bit product."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -28,7 +27,10 @@ def _high(typingctx: Any, a: Any, b: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), codegen
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+_high: Any = intrinsic(_high_word)
+
+
+@njit(cache=True)
 def fill(out: Any, key: Any, lane: Any, episode: Any, step: Any, call: Any) -> None:
     """Fill `out` (B, k) with uniforms in [0, 1).
 

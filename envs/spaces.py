@@ -105,13 +105,15 @@ def sample_batch(space: gymnasium.Space[Any], batch: int, mask: Array | None, rn
     if mask is not None:
         u = rng.random((batch, 1)) * mask.sum(-1, keepdims=True)
         start = space.start if isinstance(space, spaces.Discrete) else 0
-        chosen = (np.cumsum(mask, axis=-1) <= u).sum(-1)
-        return (chosen + start).astype(cast(Any, space.dtype))
+        chosen: Array = (np.cumsum(mask, axis=-1) <= u).sum(-1)
+        return (chosen + start).astype(cast(Any, space.dtype), copy=False)
     u = rng.random((batch, *cast(tuple[int, ...], space.shape)))
     if isinstance(space, spaces.Box):
-        low = np.where(np.isfinite(space.low), space.low, -1.0).astype(np.float64)
-        high = np.where(np.isfinite(space.high), space.high, 1.0).astype(np.float64)
-        drawn = (low + u * (high - low)).astype(cast(Any, space.dtype))
+        least, most = space.low.astype(np.float64), space.high.astype(np.float64)
+        low = np.where(np.isfinite(least), least, np.where(np.isfinite(most), most - 1.0, -1.0))
+        high = np.where(np.isfinite(most), most, np.where(np.isfinite(least), least + 1.0, 1.0))
+        drawn: Array = (low + u * (high - low)).astype(space.dtype)
         return np.clip(drawn, space.low, space.high)
-    low, high = _integer_range(space)
-    return (low + np.floor(u * (np.asarray(high) - low))).astype(cast(Any, space.dtype))
+    first, end = _integer_range(space)
+    whole: Array = first + np.floor(u * (np.asarray(end) - first))
+    return whole.astype(cast(Any, space.dtype))

@@ -1,6 +1,7 @@
 """Every registered game keeps the contract: each check of `walras.envs.check`, one test for each game."""
 
 import pytest
+
 import walras
 from walras.envs.check import CHECKS
 

@@ -240,9 +240,11 @@ class AuctionDesign(Game[DesignState]):
         if self.respond == "gradient":
             from walras.envs.auctions.misreports import gradient_misreports
 
-            return gradient_misreports(values, outcome, self.demand, high=self.high)
+            found: Array = gradient_misreports(values, outcome, self.demand, high=self.high)
+            return found
         assert callable(self.respond)
-        return np.clip(self.respond(values, outcome), 0.0, None)
+        reports: Array = np.maximum(self.respond(values, outcome), 0.0)
+        return reports
 
     def _quantiles(self, at: Array) -> Array:
         """(len(at), n, m) quantiles of each value; by a fixed sample where the prior is not a product of laws."""

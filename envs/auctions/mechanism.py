@@ -77,11 +77,21 @@ def as_outcome(xp: Array, won: Array, payment: Array) -> Outcome:
     return Outcome(xp.permute_dims(won, (2, 0, 1)), xp.permute_dims(payment, (1, 0)))
 
 
+def namespace(array: Array) -> Array:
+    """The functions for arrays of this kind, for code that needs the plain array API only.
+
+    numpy 2 itself speaks it; going through the compatibility layer would double the cost of a sale in a single lane.
+    """
+    return np if type(array) is np.ndarray else array_api_compat.array_namespace(array)
+
+
 def like(xp: Array, parameter: Array, reference: Array) -> Array:
     """`parameter` as an array of the dtype and on the device of `reference`.
 
     Gradients of a tensor parameter are kept.
     """
+    if xp is np:
+        return np.asarray(parameter, dtype=reference.dtype)
     device = array_api_compat.device(reference)
     if isinstance(parameter, float | tuple | np.ndarray) or not array_api_compat.is_array_api_obj(parameter):
         return xp.asarray(parameter, dtype=reference.dtype, device=device)

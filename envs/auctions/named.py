@@ -17,7 +17,7 @@ from walras.envs.auctions.mechanisms import (
     SecondPrice,
     mechanism_from_dict,
 )
-from walras.envs.auctions.priors import Prior, prior_from_dict
+from walras.envs.auctions.priors import PRESETS, Prior, prior_from_dict
 from walras.envs.auctions.priors import prior as preset
 
 MECHANISMS: dict[str, Callable[[Prior, str], Mechanism]] = {
@@ -46,6 +46,8 @@ def as_prior(given: Prior | str | Mapping[str, Any], bidders: int, items: int) -
         TypeError: if `given` is something else.
     """
     if isinstance(given, str):
+        if given not in PRESETS:
+            raise ValueError(f"prior: {given!r} is not one of {sorted(PRESETS)}")
         found = preset(given, bidders, items)
     elif isinstance(given, Prior):
         found = given

@@ -42,19 +42,19 @@ class AuctionState(NamedTuple):
     payment: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EquilibriumBidder:
     """Bids from the values in the observation, kept inside the action space.
 
     Attributes:
         bids: own values (..., m) -> reports (..., m).
         items: m.
-        high: largest report for each item.
+        high: (m,) largest reports.
     """
 
     bids: Callable[[Array], Array]
     items: int
-    high: tuple[float, ...]
+    high: Array
 
     def __call__(self, observation: Array) -> Array:
         """Observations (B, m + extras) -> reports (B, m)."""
@@ -72,7 +72,7 @@ class SealedBidAuction(Game[AuctionState]):
     whose sum exceeds the money left are scaled down to it.
 
     ## Action space
-    Reports, `Box(low, high, (m,))` in units of value; with `grid=g` `Discrete(g**m)`: digit j (base g, item 0
+    Reports, `Box(0, high, (m,))` in units of value; with `grid=g` `Discrete(g**m)`: digit j (base g, item 0
     first) is the report for item j on `linspace(low_j, high_j, g)`.
 
     ## Observation space
@@ -124,7 +124,7 @@ class SealedBidAuction(Game[AuctionState]):
             demand: `"additive"` or `"unit"`.
             rounds: T >= 1.
             budget: money of each bidder for all rounds, > 0; `None`: no limit.
-            grid: number of reports for each item, >= 2; `None`: any number between the prior's bounds.
+            grid: number of reports for each item, >= 2; `None`: any number from 0 to the prior's largest value.
             audit: report truthful utility, regret and menus in `info` (costs further evaluations of the mechanism).
 
         Raises:
@@ -137,9 +137,11 @@ class SealedBidAuction(Game[AuctionState]):
             raise ValueError(f"demand must be one of {DEMANDS}, got {demand!r}")
         if budget is not None and not 0 < budget < math.inf:
             raise ValueError(f"budget must be positive and finite, got {budget}")
-        if grid is not None and not (grid >= 2 and grid**items <= GRID_LIMIT):
+        whole = isinstance(grid, int) and not isinstance(grid, bool)
+        if grid is not None and not (whole and grid >= 2 and grid**items <= GRID_LIMIT):
             raise ValueError(
-                f"grid must be at least 2 with grid**items <= {GRID_LIMIT}, got grid={grid}, items={items}"
+                f"grid must be an integer of at least 2 with grid**items <= {GRID_LIMIT}, "
+                f"got grid={grid!r}, items={items}"
             )
         self.bidders, self.items, self.rounds, self.budget, self.grid = bidders, items, rounds, budget, grid
         self.demand, self.audit = demand, audit
@@ -276,7 +278,7 @@ class SealedBidAuction(Game[AuctionState]):
         bids = equilibrium_bids(self.mechanism, self.prior, self.demand)
         if bids is None:
             return None
-        return {"bidder": EquilibriumBidder(bids, self.items, tuple(self.high.tolist()))}
+        return {"bidder": EquilibriumBidder(bids, self.items, self.high)}
 
     def truths(self) -> tuple[Truth, ...]:
         """Expected revenue and bidder's utility in equilibrium, optimum and bounds, for one round."""

@@ -21,6 +21,7 @@ from walras.envs.auctions.mechanism import (
     bidder_rows,
     check_items,
     like,
+    namespace,
     per_item,
 )
 
@@ -40,7 +41,7 @@ def _won(xp: Array, rows: Array, threshold: Array) -> Array:
 
 def first_price(bids: Array, reserve: Array = 0.0) -> Outcome:
     """Each item to its highest report, at that report, from `reserve` (a number, (m,) or (B, m)) on; ties share."""
-    xp = array_api_compat.array_namespace(bids)
+    xp = namespace(bids)
     rows = bidder_rows(xp, bids)
     won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), _by_item(xp, reserve, bids)))
     return as_outcome(xp, won, xp.sum(won * rows, axis=1))
@@ -48,7 +49,7 @@ def first_price(bids: Array, reserve: Array = 0.0) -> Outcome:
 
 def second_price(bids: Array, reserve: Array = 0.0) -> Outcome:
     """Each item to its highest report, at the larger of second report and `reserve` (a number, (m,) or (B, m))."""
-    xp = array_api_compat.array_namespace(bids)
+    xp = namespace(bids)
     rows = bidder_rows(xp, bids)
     top, second = rows[0], xp.zeros_like(rows[0])
     for i in range(1, rows.shape[0]):
@@ -64,7 +65,7 @@ def all_pay(bids: Array, reserve: Array = 0.0) -> Outcome:
 
     Every report is paid, won or not; one below the reserve is no bid and pays nothing.
     """
-    xp = array_api_compat.array_namespace(bids)
+    xp = namespace(bids)
     rows = bidder_rows(xp, bids)
     floor = _by_item(xp, reserve, bids)
     won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), floor))
@@ -80,7 +81,7 @@ _RULES: dict[str, Callable[[Array, Array], Outcome]] = {
 
 def bundle_sale(bids: Array, rule: str, reserve: Array = 0.0) -> Outcome:
     """All items as one lot under `rule` ("first", "second" or "all-pay"), on the sum of each row of reports."""
-    xp = array_api_compat.array_namespace(bids)
+    xp = namespace(bids)
     won, payment = _RULES[rule](xp.sum(bids, axis=-1, keepdims=True), reserve)
     return Outcome(xp.broadcast_to(won, bids.shape), payment)
 
@@ -91,7 +92,7 @@ def posted_price(bids: Array, prices: Array, demand: str = "additive") -> Outcom
     Additive bidders buy every such item, unit-demand bidders the one with the largest surplus (the lowest index at
     ties).
     """
-    xp = array_api_compat.array_namespace(bids)
+    xp = namespace(bids)
     rows = bidder_rows(xp, bids)
     price = _by_item(xp, prices, bids)
     left, bought = xp.ones_like(rows[0]), []

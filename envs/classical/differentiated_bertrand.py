@@ -17,9 +17,11 @@ class DifferentiatedBertrand(StageGame):
     """Firms with the same constant unit cost set prices of goods that are imperfect substitutes.
 
     ## Description
-    Firm i sells q_i = max(0, A - B p_i + G sum of the others' prices) with `intercept` A, `own_slope` B and
-    `cross_slope` G, and earns (p_i - c) q_i with unit `cost` c. K = B - (n - 1) G > 0: when all prices rise, all sales
-    fall. All decide at once; with `rounds=T` they meet T times.
+    Firm i sells q_i = A - B p_i + G sum of the others' prices with `intercept` A, `own_slope` B and `cross_slope` G,
+    and earns (p_i - c) q_i with unit `cost` c. A firm that would sell less than nothing sells nothing, and to the
+    others its price counts as the one at which it just does so: else they would profit from a price that no buyer
+    heeds. K = B - (n - 1) G > 0: when all prices rise, all sales fall. All decide at once; with `rounds=T` they meet T
+    times.
 
     ## Action space
     Own price, `Box(0, A/K, (1,))`: where all charge A/K nothing is sold. With `grid=g` `Discrete(g)`, evenly spaced
@@ -84,10 +86,23 @@ class DifferentiatedBertrand(StageGame):
 
     def outcome(self, action: Array) -> tuple[Array, dict[str, Array]]:
         """Profits, with prices and sales."""
-        others = action.sum(axis=1, keepdims=True) - action
-        sales = np.maximum(self.intercept - self.own_slope * action + self.cross_slope * others, 0.0)
+        sales = self.sales(action)
         profit = (action - self.cost) * sales
         return profit, {"price": action, "quantity": sales, "profit": profit}
+
+    def sales(self, price: Array) -> Array:
+        """What buyers with a quadratic utility want at these prices, (B, n)."""
+        out = np.zeros(price.shape, bool)
+        while True:
+            inside = np.where(out, 0.0, price).sum(axis=1, keepdims=True)
+            slope = self.own_slope - (out.sum(axis=1, keepdims=True) - 1) * self.cross_slope
+            counted = np.where(out, (self.intercept + self.cross_slope * inside) / slope, price)
+            others = counted.sum(axis=1, keepdims=True) - counted
+            wanted = self.intercept - self.own_slope * counted + self.cross_slope * others
+            leaving = (wanted < 0) & ~out
+            if not leaving.any():
+                return np.where(out, 0.0, wanted)
+            out |= leaving
 
     def equilibrium(self) -> Mapping[str, Policy] | None:
         """The price (A + B c) / (B + K) each; on a grid where that is one of its prices."""

@@ -22,6 +22,7 @@ class GameAECEnv(Table, pettingzoo.AECEnv[str, Any, Any]):
         """Open the table; arguments as for `walras.envs.doors.parallel.Table`."""
         super().__init__(game, **arguments)
         self.agents: list[str] = []
+        self.agent_selection = self.possible_agents[0]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Begin an episode; without a seed, the next one under the last seed (a random seed at first)."""
@@ -33,6 +34,7 @@ class GameAECEnv(Table, pettingzoo.AECEnv[str, Any, Any]):
         self.truncations = dict.fromkeys(self.agents, False)
         self.infos = {agent: self._info(agent) for agent in self.agents}
         self._next_stage()
+        self._accumulate_rewards()  # what the inside seats' opening moves earned for those who are asked later
 
     def observe(self, agent: str) -> Any:
         """What the agent sees now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
@@ -95,7 +95,7 @@ class SeatVecEnv(VecEnv):
     def action_masks(self) -> Array:
         """(num_envs, n_actions) bool (MaskablePPO)."""
         mask = self._view.arena.mask(self.agent)
-        return np.ones((self.num_envs, int(self.action_space.n)), bool) if mask is None else mask  # type: ignore[attr-defined]
+        return np.ones((self.num_envs, int(cast(Any, self.action_space).n)), bool) if mask is None else mask
 
     def get_images(self) -> Sequence[Any]:
         """One picture (H, W, 3) a lane."""

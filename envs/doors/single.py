@@ -101,13 +101,13 @@ class SeatEnv(gymnasium.Env[Any, Any]):
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Everything that determines this environment's future, as plain arrays."""
-        return self._view.arena.snapshot()
+        return self._view.snapshot()
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
         """Return to a `snapshot`; gives the observation there."""
         if not self._started:
             self.reset(seed=0)
-        self._view.arena.restore(arrays)
+        self._view.restore(arrays)
         return self._observation()
 
     def _masked(self) -> bool:

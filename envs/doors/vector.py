@@ -89,16 +89,24 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode in every lane, or in those of `options["reset_mask"]` (num_envs,) bool."""
+        """Begin an episode in every lane, or in those of `options["reset_mask"]` (num_envs,) bool.
+
+        Raises:
+            ValueError: if the mask has another shape or dtype, or comes with a seed or before the first `reset`; if a
+                seed or `options["lane"]` is out of range.
+        """
         mask = (options or {}).get("reset_mask")
-        if seed is None and not self._started:
-            seed = int(self.np_random.integers(2**63))
-        if mask is not None and self._started and seed is None:
+        if mask is not None:
             mask = np.asarray(mask)
             if mask.shape != (self.num_envs,) or mask.dtype != bool:
                 raise ValueError(
                     f"options['reset_mask']: a bool array ({self.num_envs},) is needed, got {mask.dtype}{mask.shape}"
                 )
+            if seed is not None or not self._started:
+                raise ValueError("options['reset_mask']: every lane is to be seeded; leave the mask out")
+        if seed is None and not self._started:
+            seed = int(self.np_random.integers(2**63))
+        if mask is not None:
             self._view.begin(np.flatnonzero(mask))
             self._over &= ~mask
         else:
@@ -146,14 +154,14 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
 
     def snapshot(self) -> dict[str, Array]:
         """Everything that determines the lanes' future, as plain arrays."""
-        return self._view.arena.snapshot()
+        return self._view.snapshot()
 
     def restore(self, arrays: Mapping[str, Array]) -> Any:
         """Return to a `snapshot`; gives the observations there."""
         if not self._started:
             self.reset(seed=0)
-        self._view.arena.restore(arrays)
-        self._over[:] = False
+        self._view.restore(arrays)
+        self._over = self._view.arena.over()
         return self._view.arena.observe(self.agent)
 
     def _info(self) -> dict[str, Any]:
