@@ -44,12 +44,30 @@ def write_games(app: Any) -> None:
     for spec in walras.specs():
         rows.append(f"| `{spec.id}` | {spec.title} | {spec.source} | {spec.status} |")
         pages.setdefault(type(spec.make()), []).append(spec.id)
-    parts = ["# Games", "", "*verified*: the tests check it against theory or published figures; *runs*: it keeps the contract.", ""]
+    parts = [
+        "# Games",
+        "",
+        "*verified*: the tests check it against theory or published figures; *runs*: it keeps the contract.",
+        "",
+    ]
     parts += rows
     for game, ids in pages.items():
         text = re.sub(r"^## (.+)$", r"**\1**", inspect.cleandoc(game.__doc__ or ""), flags=re.MULTILINE)
         start = inspect.cleandoc(game.__init__.__doc__ or "")
-        parts += ["", f"## {game.__name__}", "", ", ".join(f"`{id}`" for id in ids), "", text, "", "**Parameters**", "", "```text", start, "```"]
+        parts += [
+            "",
+            f"## {game.__name__}",
+            "",
+            ", ".join(f"`{id}`" for id in ids),
+            "",
+            text,
+            "",
+            "**Parameters**",
+            "",
+            "```text",
+            start,
+            "```",
+        ]
     (pathlib.Path(app.srcdir) / "games.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 

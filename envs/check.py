@@ -494,6 +494,7 @@ class _Lenient(SeatEnv):
 def passes_pettingzoo_checks(target: str | Game[Any]) -> None:
     """PettingZoo's `api_test`, `parallel_api_test`, `seed_test` and, for games without masks, `parallel_seed_test`."""
     from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, seed_test
+    from pettingzoo.test.state_test import state_test
 
     game = as_game(target, {})
     cycles = _horizon(game)
@@ -510,6 +511,7 @@ def passes_pettingzoo_checks(target: str | Game[Any]) -> None:
         parallel_api_test(together(), num_cycles=50)
         if not any(together()._masked.values()):
             parallel_seed_test(together, num_cycles=50)
+            state_test(turns(), together())
 
 
 def specs_survive_json(target: str | Game[Any]) -> None:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Observation = Array | dict[str, Array]
 Policy = Callable[..., Any]
+_LARGEST = float(np.finfo(np.float32).max)
 S = TypeVar("S", bound=tuple[Any, ...])
 
 
@@ -130,6 +131,12 @@ class Game(abc.ABC, Generic[S]):
     def info(self, state: S, role: str) -> dict[str, Array]:
         """Facts for the analyst, not for the agent: name -> (B, c, ...)."""
         return {}
+
+    def global_state(self, state: S) -> Array:
+        """(B, k) float32: the whole state for a central critic; the default lines up all fields (infinities cut)."""
+        fields = self.snapshot(state).values()
+        flat = [np.asarray(field, np.float64).reshape(len(field), -1) for field in fields]
+        return np.nan_to_num(np.concatenate(flat, axis=1)).clip(-_LARGEST, _LARGEST).astype(np.float32)
 
     def truths(self) -> tuple[Truth, ...]:
         """Closed forms, equilibria and bounds that hold for these parameters."""

@@ -72,6 +72,8 @@ class Table:
         self._masked = {agent: self._arena.mask(agent) is not None for agent in self.possible_agents}
         self.observation_spaces = {agent: self._space(agent) for agent in self.possible_agents}
         self.action_spaces = {agent: fresh(self.game.seat[agent][0].action_space) for agent in self.possible_agents}
+        size = self.game.global_state(self._arena.state).shape[1]
+        self.state_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self._seeded = False
 
     def observation_space(self, agent: str) -> gymnasium.Space[Any]:
@@ -81,6 +83,11 @@ class Table:
     def action_space(self, agent: str) -> gymnasium.Space[Any]:
         """The agent's action space (the same object at every call)."""
         return self.action_spaces[agent]
+
+    def state(self) -> Array:
+        """(k,) float32: the whole state of the game, for a central critic."""
+        everything: Array = self.game.global_state(self._arena.state)[0]
+        return everything
 
     def render(self) -> Any:
         """Text or picture of the current state; `None` without a render mode."""
