@@ -8,12 +8,12 @@ filled: `walras.play(game, "truthful", ...)`.
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from walras.agents.best_response import BestResponse, best_response, exploitability
     from walras.agents.designers import DESIGNERS, Designer
+    from walras.agents.files import load_policy
     from walras.agents.network import NetworkPolicy
     from walras.agents.scripted import Constant, Shade, TitForTat, constant, shade, tit_for_tat, truthful, zero
     from walras.agents.tabular import TabularPolicy
@@ -125,30 +125,18 @@ AGENTS: dict[str, AgentEntry] = {
 """Every agent that ships with walras."""
 
 _WHERE = {
-    "BestResponse": "best_response", "best_response": "best_response", "exploitability": "best_response",
-    "DESIGNERS": "designers", "Designer": "designers", "NetworkPolicy": "network", "Constant": "scripted", "Shade":
-    "scripted", "TitForTat": "scripted", "constant": "scripted", "shade": "scripted", "tit_for_tat": "scripted",
-    "truthful": "scripted", "zero": "scripted", "TabularPolicy": "tabular",
-}  # fmt: skip
-
-
-def load_policy(path: str | os.PathLike[str]) -> TabularPolicy | NetworkPolicy:
-    """The policy in a file written by `TabularPolicy.save` or `NetworkPolicy.save`, whichever it is.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file holds no policy.
-    """
-    from walras.agents.network import NetworkPolicy
-    from walras.agents.tabular import TabularPolicy
-
-    with open(path, "rb") as file:
-        is_archive = file.read(2) == b"PK"
-    return TabularPolicy.load(path) if is_archive else NetworkPolicy.load(path)
+    "best_response": ("BestResponse", "best_response", "exploitability"),
+    "designers": ("DESIGNERS", "Designer"),
+    "files": ("load_policy",),
+    "network": ("NetworkPolicy",),
+    "scripted": ("Constant", "Shade", "TitForTat", "constant", "shade", "tit_for_tat", "truthful", "zero"),
+    "tabular": ("TabularPolicy",),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a name of the table above when it is first asked for."""
-    if name not in _WHERE:
-        raise AttributeError(f"module 'walras.agents' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{_HERE}.{_WHERE[name]}"), name)
+    for module, names in _WHERE.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{_HERE}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

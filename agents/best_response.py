@@ -43,7 +43,7 @@ class Gain(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class BestResponse:
-    """Reports the option of largest expected utility; the lowest report at ties. Fits one round of a sealed-bid auction.
+    """Reports the option of largest expected utility, the lowest at ties; fits one round of a sealed-bid auction.
 
     Attributes:
         reports: (G, m) reports compared.
@@ -83,7 +83,7 @@ class BestResponse:
     ) -> Array:
         """Reports (B, m), or their numbers (B,) on a grid, for observations (B, m + extras)."""
         best = self.choose(observation[:, : self.reports.shape[1]])
-        return best if self.discrete else cast(Array, self.reports[best])
+        return best if self.discrete else self.reports[best]
 
 
 def best_response(
@@ -240,7 +240,7 @@ def _bids(
 def _grid(auction: SealedBidAuction, i: int, count: int | None) -> Array:
     """(G, m) reports of bidder i: the auction's own grid, else evenly spaced ones from 0 up to the largest value."""
     if auction.grid is not None:
-        return auction.reports
+        return np.asarray(auction.reports)
     m = auction.items
     count = max(3, int(400 ** (1 / m) + 1e-9) + 1) if count is None else count
     top = auction.prior.high[i]

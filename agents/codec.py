@@ -87,7 +87,7 @@ class Codec:
         if isinstance(space, spaces.Box):
             share = (np.clip(chosen, -1.0, 1.0).reshape(shape).astype(np.float64) + 1.0) / 2.0
             action = (space.low + share * (space.high.astype(np.float64) - space.low)).astype(space.dtype)
-            return np.clip(action, space.low, space.high)
+            return np.asarray(np.clip(action, space.low, space.high))
         start = getattr(space, "start", 0)
         return (chosen.reshape(shape) + start).astype(cast(Any, space.dtype))
 
@@ -123,7 +123,8 @@ class Codec:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, exact."""
         return {
-            "observation_space": _space_to_dict(self.observation_space), "action_space": _space_to_dict(self.action_space),
+            "observation_space": _space_to_dict(self.observation_space),
+            "action_space": _space_to_dict(self.action_space),
             "masked": self.masked,
         }  # fmt: skip
 
@@ -178,8 +179,8 @@ def _encode(space: gymnasium.Space[Any], value: Observation) -> list[Array]:
     if isinstance(space, spaces.MultiBinary):
         return [array.reshape(len(array), -1).astype(np.float32)]
     columns = (array - space.start).reshape(len(array), -1)  # type: ignore[attr-defined]
-    counts = [int(space.n)] if isinstance(space, spaces.Discrete) else space.nvec.ravel().tolist()  # type: ignore[attr-defined]
-    return [(columns[:, j, None] == np.arange(count)).astype(np.float32) for j, count in enumerate(counts)]
+    nvec = [space.n] if isinstance(space, spaces.Discrete) else cast(spaces.MultiDiscrete, space).nvec.ravel().tolist()
+    return [(columns[:, j, None] == np.arange(count)).astype(np.float32) for j, count in enumerate(nvec)]
 
 
 def _space_to_dict(space: gymnasium.Space[Any]) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def evaluate(
 
 
 def best_posted_price(laws: list[Law]) -> float:
-    """The price p that maximises p (1 - product of the F_i(p-)), offered to bidders with these independent laws one after another.
+    """The price p that maximises p (1 - product of the F_i(p-)), offered to bidders with these laws one after another.
 
     Found on all quantiles k / 4096 of the laws, then refined between the best one's neighbours where the laws are
     smooth.

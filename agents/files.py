@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from walras.envs.game import Policy
@@ -17,7 +18,7 @@ def load_policy(path: str | Path) -> Policy:
     from walras.agents.network import NetworkPolicy
     from walras.agents.tabular import TabularPolicy
 
-    kinds = {".safetensors": NetworkPolicy.load, ".npz": TabularPolicy.load}
+    kinds: dict[str, Callable[[str | Path], Policy]] = {".safetensors": NetworkPolicy.load, ".npz": TabularPolicy.load}
     suffix = Path(path).suffix
     if suffix not in kinds:
         raise ValueError(f"path: {str(path)!r} must end in one of {sorted(kinds)}")

@@ -18,7 +18,7 @@ _KIND = "walras.NetworkPolicy"
 
 @dataclass(frozen=True, eq=False)
 class NetworkPolicy:
-    """A multilayer perceptron from an agent's observation to its action; fits the seat it was trained for, and equal ones.
+    """A multilayer perceptron from observation to action; fits the seat it was trained for, and equal ones.
 
     Attributes:
         codec: the agent's spaces.
@@ -76,7 +76,7 @@ class NetworkPolicy:
         return self.codec.act(output, mask, self.spread, rng.random(output.shape))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one safetensors file: weights as tensors, all else as JSON in its header; an existing file is replaced."""
+        """Write one safetensors file, weights as tensors and all else as JSON in its header; replaces an old one."""
         from safetensors.numpy import save
 
         arrays = {f"layer.{k}.weight": np.ascontiguousarray(matrix) for k, matrix in enumerate(self.weights)}

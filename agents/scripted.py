@@ -24,7 +24,7 @@ Action = float | int | tuple["Action", ...]
 
 @dataclass(frozen=True)
 class Shade:
-    """Report `factor` times the own value of each item; fits sealed-bid auctions, with any number of rounds and with budgets.
+    """Report `factor` times the own value of each item; fits sealed-bid auctions, also repeated and with budgets.
 
     On a grid the report is the nearest legal one not above `factor` times the value, or the lowest where all lie above.
 
@@ -173,7 +173,7 @@ def constant(game: Game[Any], agent: str, action: Any) -> Constant:
 
 
 def zero(game: Game[Any], agent: str) -> Constant | FirstLegal:
-    """Report, offer or contribute nothing: zeros, or the first legal action of a Discrete space (on an auction's grid: the lowest report).
+    """Report, offer or contribute nothing: zeros, or the first legal Discrete action (on a grid: the lowest report).
 
     Raises:
         ValueError: if zero lies outside the space.

@@ -18,7 +18,7 @@ _DESCRIPTION = "walras.json"
 
 
 def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]) -> None:
-    """Let `write` fill a file beside `path`, then put it in place: a reader sees the old file or the new one, never a part.
+    """Let `write` fill a file beside `path`, then put it in place: readers see the old file or the new, never a part.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -50,8 +50,8 @@ def save_arrays(
         facts: everything that is not an array.
     """
     text = json.dumps({"kind": kind, "facts": dict(facts or {})})
-    write_whole(path, lambda file: np.savez(file, **{_DESCRIPTION: np.array(text)}, **dict(arrays)))  # type:
-    ignore[arg-type]
+    content: dict[str, Any] = {_DESCRIPTION: np.array(text), **arrays}
+    write_whole(path, lambda file: np.savez(file, allow_pickle=False, **content))
 
 
 def load_arrays(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -16,7 +16,7 @@ _KIND = "walras.TabularPolicy"
 
 @dataclass(frozen=True, eq=False)
 class TabularPolicy:
-    """Probabilities over finitely many actions in each cell of the observation; fits any game whose observation is an array.
+    """Probabilities over finitely many actions in each cell of the observation; fits games with array observations.
 
     A cell is a box: coordinate `d` of the observation (flattened; coordinates beyond the `D` with edges are
     ignored) falls between two of its `edges`. Cells are numbered with the last coordinate running fastest. `A`
@@ -79,7 +79,7 @@ class TabularPolicy:
         return np.asarray(np.ravel_multi_index(index, tuple(len(row) + 1 for row in self.edges)))
 
     def distribution(self, observation: Array, mask: Array | None = None) -> Array:
-        """(B, A) probabilities, restricted to the legal actions of `mask` (B, A) where given (uniform if none of them is ever played)."""
+        """(B, A) probabilities; with a `mask` (B, A) of the legal actions alone, uniform if none is ever played."""
         rows = self.probabilities[self.cell(observation)]
         if mask is None:
             return np.asarray(rows)

@@ -1,4 +1,4 @@
-"""The learners: from a game to policies. Nothing is imported before it is used; torch only when a network is trained."""
+"""The learners: from a game to policies. Nothing is imported before it is used, torch only to train a network."""
 
 from __future__ import annotations
 
@@ -70,13 +70,14 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
 """Every algorithm that ships with walras."""
 
 _WHERE = {
-    "PPOSettings": "ppo", "Trained": "ppo", "train_ppo": "ppo", "train_self_play": "ppo", "RegretMatching":
-    "regret_matching", "bid_distance": "regret_matching",
-}  # fmt: skip
+    "ppo": ("PPOSettings", "Trained", "train_ppo", "train_self_play"),
+    "regret_matching": ("RegretMatching", "bid_distance"),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a name of the table above when it is first asked for."""
-    if name not in _WHERE:
-        raise AttributeError(f"module 'walras.algorithms' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{_HERE}.{_WHERE[name]}"), name)
+    for module, names in _WHERE.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{_HERE}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

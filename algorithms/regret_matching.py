@@ -1,9 +1,10 @@
 """Regret matching in sealed-bid auctions of one item: every bidder learns from the bids the others have just made.
 
-Hart and Mas-Colell (2000), "A simple adaptive procedure leading to correlated equilibrium", with a table of regrets for each bidder, one
-row a cell of the own value; regret matching+ and linear averaging are those of Tammelin (2014), arXiv 1407.5042. Full information: after a
-round the bidder asks the mechanism what each bid of the grid would have brought against the others' bids. Learners are independent;
-nothing guarantees convergence to the equilibrium of the auction, but in the symmetric first-price auction the averages arrive there.
+Hart and Mas-Colell (2000), "A simple adaptive procedure leading to correlated equilibrium", with a table of regrets
+for each bidder, one row a cell of the own value; regret matching+ and linear averaging are those of Tammelin (2014),
+arXiv 1407.5042. Full information: after a round the bidder asks the mechanism what each bid of the grid would have
+brought against the others' bids. Learners are independent; nothing guarantees convergence to the equilibrium of the
+auction, but in the symmetric first-price auction the averages arrive there.
 
 Shapes: `n` bidders, `C` value cells, `G` bids, `S` sampled profiles; money in units of value.
 """
@@ -26,7 +27,7 @@ Progress = Callable[[float, str], None]
 
 
 class RegretMatching:
-    """Independent regret-matching bidders; `fit` may be called again and again, and a saved learner goes on to the same bits.
+    """Independent regret-matching bidders; `fit` may be called again, and a saved learner goes on to the same bits.
 
     Attributes:
         iteration_: rounds learned so far.
@@ -80,8 +81,8 @@ class RegretMatching:
         if highest_bid is not None and not (0 < highest_bid <= float(self.game.high[0])):
             raise ValueError(f"highest_bid must lie in (0, {float(self.game.high[0])}], got {highest_bid!r}")
         self.settings: dict[str, Any] = {
-            "cells": cells, "bids": bids, "highest_bid": highest_bid, "profiles": profiles, "plus": plus, "averaging": averaging,
-            "shared": shared, "seed": seed,
+            "cells": cells, "bids": bids, "highest_bid": highest_bid, "profiles": profiles, "plus": plus,
+            "averaging": averaging, "shared": shared, "seed": seed,
         }  # fmt: skip
         # Middles of equally probable cells; an atom of a discrete law fills several and is kept once.
         middles = [np.unique(law.ppf((np.arange(cells) + 0.5) / cells)) for law in laws[: 1 if shared else None]]
@@ -99,7 +100,8 @@ class RegretMatching:
         self.totals_ = np.zeros_like(self.regrets_)
         self.iteration_ = 0
 
-    # -- learning ------------------------------------------------------------------------------------------------------------------
+    # -- learning
+    # ------------------------------------------------------------------------------------------------------------------
 
     def fit(self, iterations: int, progress: Progress | None = None) -> RegretMatching:
         """Learn for so many more rounds; two halves give the same bits as the whole.
@@ -117,13 +119,13 @@ class RegretMatching:
         return self
 
     def strategy(self) -> Array:
-        """(tables, C, G) what is played next: probabilities in proportion to positive regret, uniform where there is none."""
+        """(tables, C, G) what is played next: in proportion to positive regret, uniform where there is none."""
         positive = np.maximum(self.regrets_, 0.0)
         total = positive.sum(axis=-1, keepdims=True)
         return np.where(total > 0, positive / np.where(total > 0, total, 1.0), 1.0 / len(self.bids))
 
     def counterfactual(self, chosen: Array, bidder: int) -> tuple[Array, Array]:
-        """Mean probability of winning and mean payment (G,) of every bid of `bidder` against the bids `chosen` (S, n)."""
+        """Mean chance of winning and mean payment (G,) of every bid of `bidder` against the bids `chosen` (S, n)."""
         options, count = len(self.bids), len(chosen)
         reports = np.broadcast_to(chosen, (options, *chosen.shape)).copy()
         reports[:, :, bidder] = self.bids[:, None]
@@ -145,7 +147,7 @@ class RegretMatching:
         self.totals_ += strategy * (self.iteration_ if self.settings["averaging"] == "linear" else 1)
 
     def _sample(self, strategy: Array) -> Array:
-        """(S, n) bids of sampled values; the round's random numbers depend on seed and round alone, so no generator need be saved."""
+        """(S, n) bids of sampled values; seed and round alone decide them, so no generator need be saved."""
         rng = np.random.Generator(np.random.Philox(key=self.settings["seed"], counter=[0, 0, 0, self.iteration_]))
         count = self.settings["profiles"]
         values = self.game.prior.sample(rng.random((count, self.game.prior.draws)))[:, :, 0]
@@ -158,7 +160,8 @@ class RegretMatching:
             chosen[:, i] = self.bids[(rows <= (u[:, i] * rows[:, -1])[:, None]).sum(axis=-1)]
         return chosen
 
-    # -- what was learned ----------------------------------------------------------------------------------------------------------
+    # -- what was learned
+    # ----------------------------------------------------------------------------------------------------------
 
     @property
     def policies_(self) -> dict[str, TabularPolicy]:
@@ -183,7 +186,7 @@ class RegretMatching:
         mean: Array = (policy.probabilities[cell] @ self.bids).reshape(np.shape(values))
         return mean
 
-    # -- saving --------------------------------------------------------------------------------------------------------------------
+    # -- saving ------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything that learning goes on from, as a numpy archive (no pickle); an existing file is replaced."""

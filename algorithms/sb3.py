@@ -1,4 +1,4 @@
-"""Stable-Baselines3's PPO behind walras' spaces: the environment wrapper, masks, seeding, and the step from model to policy.
+"""Stable-Baselines3's PPO behind walras' spaces: environment wrapper, masks, seeding, from model to policy.
 
 Needs torch and stable-baselines3 (the extra `learn`); `walras.algorithms.ppo` imports this module when training begins.
 """
@@ -46,7 +46,7 @@ class EncodedVecEnv(VecEnvWrapper):
         self.venv.step_async(self.codec.decode(actions))
 
     def step_wait(self) -> Any:
-        """Encode what came back; last observations only where the horizon cut an episode, for nothing else reads them."""
+        """Encode what came back; last observations only where the horizon cut an episode: nothing else is read."""
         observation, rewards, dones, infos = self.venv.step_wait()
         for info in infos if dones.any() else ():
             last = info.pop("terminal_observation", None)
@@ -80,7 +80,7 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
 
     def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> Any:
         logits = self.action_net(latent_pi) + (self._mask - 1.0) * 1e8
-        return self.action_dist.proba_distribution(action_logits=logits)  # type: ignore[call-arg]
+        return self.action_dist.proba_distribution(action_logits=logits)
 
 
 class Learner:
@@ -119,9 +119,10 @@ class Learner:
             "activation_fn": torch.nn.Tanh if settings.activation == "tanh" else torch.nn.ReLU,
         }  # fmt: skip
         self.model = PPO(
-            MaskedActorCriticPolicy if masked else ActorCriticPolicy, env, learning_rate=self._rate, n_steps=settings.rollout,
-            batch_size=settings.minibatch, n_epochs=settings.epochs, gamma=settings.discount, gae_lambda=settings.gae_lambda,
-            clip_range=settings.clip, ent_coef=settings.entropy, vf_coef=settings.value_weight, max_grad_norm=settings.max_gradient,
+            MaskedActorCriticPolicy if masked else ActorCriticPolicy, env, learning_rate=self._rate,
+            n_steps=settings.rollout, batch_size=settings.minibatch, n_epochs=settings.epochs,
+            gamma=settings.discount, gae_lambda=settings.gae_lambda, clip_range=settings.clip,
+            ent_coef=settings.entropy, vf_coef=settings.value_weight, max_grad_norm=settings.max_gradient,
             policy_kwargs=network, seed=seed, device="cpu", stats_window_size=settings.lanes,
         )  # fmt: skip
         if isinstance(role.action_space, gymnasium.spaces.Box):
@@ -132,10 +133,18 @@ class Learner:
         return self.settings.learning_rate * share
 
     def rollout(self, remaining: float) -> float | None:
-        """Collect one rollout and learn from it; the mean return of the latest episodes, one a lane, or `None` before any has ended."""
+        """Collect one rollout and learn from it.
+
+        Args:
+            remaining: share of the training still to come, for the schedule of the step size.
+
+        Returns:
+            Mean return of the latest episodes, as many as there are lanes, or `None` before any has ended.
+        """
         self.remaining = remaining
         first = self.model.num_timesteps == 0
-        self.model.learn(self.settings.lanes * self.settings.rollout, log_interval=None, reset_num_timesteps=first)  # type: ignore[arg-type]
+        # SB3 logs to a null logger at verbosity 0; an interval that is never reached spares it the work.
+        self.model.learn(self.settings.lanes * self.settings.rollout, log_interval=2**31, reset_num_timesteps=first)
         ended = [float(info["r"]) for info in self.model.ep_info_buffer or ()]
         return float(np.mean(ended)) if ended else None
 
@@ -150,7 +159,7 @@ class Learner:
         layers = [part for part in net.mlp_extractor.policy_net if isinstance(part, torch.nn.Linear)] + [net.action_net]
         weights = tuple(_numpy(layer.weight) for layer in layers)  # type: ignore[arg-type]
         biases = tuple(_numpy(layer.bias) for layer in layers)  # type: ignore[arg-type]
-        spread = _numpy(net.log_std.exp()) if hasattr(net, "log_std") else None  # type: ignore[operator, arg-type]
+        spread = _numpy(net.log_std.exp()) if hasattr(net, "log_std") else None
         return NetworkPolicy(self.codec, weights, biases, self.settings.activation, spread, stochastic)
 
     def close(self) -> None:
@@ -160,15 +169,15 @@ class Learner:
 
 @contextlib.contextmanager
 def own_randomness() -> Iterator[None]:
-    """SB3 seeds and draws from the global generators; give them back as they were, and use one torch thread meanwhile."""
-    before = random.getstate(), np.random.get_state(), torch.random.get_rng_state(), torch.get_num_threads()  # noqa: NPY002
+    """SB3 seeds and draws from the global generators: give them back as they were; one torch thread meanwhile."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state(), torch.get_num_threads()  # noqa: NPY002
     torch.set_num_threads(1)
     try:
         yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])  # noqa: NPY002
-        torch.random.set_rng_state(before[2])
+        torch.set_rng_state(before[2])
         torch.set_num_threads(before[3])
 
 

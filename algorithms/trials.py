@@ -21,7 +21,7 @@ BIDDER_SETTINGS = PPOSettings()
 """PPO as a bidder: the defaults."""
 
 DESIGNER_SETTINGS = PPOSettings(steps=16_384, lanes=32, rollout=8, minibatch=64, epochs=10, discount=0.0, start=-0.8)
-"""PPO as a designer of a reserve; it begins at a tenth of the largest value, far from the answer, which is the middle."""
+"""PPO as a designer of a reserve; it begins at a tenth of the largest value: the answer, the middle, is far."""
 
 
 class Utility(NamedTuple):
@@ -108,7 +108,7 @@ class BidFunctionTrial(NamedTuple):
 def compare_with_equilibrium(
     game: Game[Any], agent: str, policy: Any, *, episodes: int = 1_000_000, seed: int = 0, batch: int = 100_000
 ) -> Utility:
-    """Play fresh episodes twice, with `policy` and with the equilibrium in the seat of `agent`, everybody else in equilibrium.
+    """Play fresh episodes twice, with `policy` and with the equilibrium in one seat, all others in equilibrium.
 
     Raises:
         ValueError: if the game knows no equilibrium, or `episodes` is below 2.
@@ -144,7 +144,7 @@ def bidder_trial(
 
     The truth is the equilibrium utility 1 / (n (n + 1)), which no policy exceeds.
     """
-    parameters = {"bidders": bidders, "mechanism": "first-price"}
+    parameters: dict[str, Any] = {"bidders": bidders, "mechanism": "first-price"}
     trained = train_ppo(
         "walras/SealedBidAuction-v0", "bidder_0", settings, seed=seed, door=door, progress=progress, **parameters
     )
@@ -163,32 +163,23 @@ def door_trial(
     steps: int = 131_072,
     settings: PPOSettings = BIDDER_SETTINGS,
 ) -> DoorTrial:
-    """The same PPO training through the native batch and through SB3's DummyVecEnv over `gymnasium.make`, timed side by side."""
+    """The same PPO training through the native batch and through SB3's DummyVecEnv over `gymnasium.make`, timed."""
     shorter = replace(settings, steps=steps)
-    parameters = {"bidders": bidders, "mechanism": "first-price"}
+    parameters: dict[str, Any] = {"bidders": bidders, "mechanism": "first-price"}
     # The first training of a process pays for imports and compilation: pay before the clock starts.
     warm = replace(settings, steps=settings.lanes * settings.rollout)
     train_ppo("walras/SealedBidAuction-v0", "bidder_0", warm, seed=seed, **parameters)
-    runs = {}
-    for k, door in enumerate(("native", "dummy")):
-        report = None if progress is None else _part(progress, k / 2, 0.5, door)
-        runs[door] = train_ppo(
-            "walras/SealedBidAuction-v0",
-            "bidder_0",
-            shorter,
-            seed=seed,
-            door=door,
-            progress=report,
-            **parameters,  # type: ignore[arg-type]
-        )
-    native, dummy = runs["native"], runs["dummy"]
+    auction = "walras/SealedBidAuction-v0"
+    halves = [None if progress is None else Half(progress, k) for k in range(2)]
+    native = train_ppo(auction, "bidder_0", shorter, seed=seed, door="native", progress=halves[0], **parameters)
+    dummy = train_ppo(auction, "bidder_0", shorter, seed=seed, door="dummy", progress=halves[1], **parameters)
     return DoorTrial(dummy.wall_seconds / native.wall_seconds, dummy.cpu_seconds / native.cpu_seconds, native, dummy)
 
 
 def designer_trial(
     seed: int, progress: Progress | None = None, *, bidders: int = 2, settings: PPOSettings = DESIGNER_SETTINGS
 ) -> DesignerTrial:
-    """PPO as designer of the reserve of a second-price auction, U[0, 1] values; the optimum is reserve 1/2 (2 bidders: revenue 5/12)."""
+    """PPO as designer of a second-price auction's reserve, U[0, 1] values; best is 1/2 (2 bidders: revenue 5/12)."""
     from walras.envs.auctions import theory
     from walras.envs.auctions.laws import Uniform
 
@@ -210,7 +201,7 @@ def bid_function_trial(
     points: int = 20,
     **settings: Any,
 ) -> BidFunctionTrial:
-    """Independent regret-matching bidders in the first-price auction, U[0, 1] values; the equilibrium bid is (n - 1) / n v.
+    """Independent regret matching in the first-price auction, U[0, 1] values; the equilibrium bid is (n - 1) / n v.
 
     Args:
         seed: of the learners.
@@ -240,5 +231,13 @@ def bid_function_trial(
     )
 
 
-def _part(progress: Progress, start: float, share: float, name: str) -> Progress:
-    return lambda fraction, text="": progress(start + share * fraction, f"{name}: {text}")
+class Half:
+    """Progress of the first (0) or second (1) of two equal parts."""
+
+    def __init__(self, whole: Progress, part: int) -> None:
+        """Report to `whole`."""
+        self.whole, self.part = whole, part
+
+    def __call__(self, fraction: float, text: str = "") -> None:
+        """`fraction` of this part is done."""
+        self.whole((self.part + fraction) / 2, text)

@@ -238,9 +238,11 @@ class Arena(Generic[S]):
         if not names <= arrays.keys() or any(np.shape(value)[:1] != (self.batch,) for value in arrays.values()):
             raise ValueError(f"arrays: not a snapshot of an arena with {self.batch} lanes")
         state = {name.removeprefix("state."): value for name, value in arrays.items() if name.startswith("state.")}
+        like = self.game.initial(self.batch, LaneRandom(clock(0, self.batch)))
+        restored = self.game.restore(like, state)
         self.seed(0)
         self.deal()
-        self.state = self.game.restore(self.state, state)
+        self.state = restored
         self.clock = Clock(*(np.array(arrays[f"clock.{name}"]) for name in Clock._fields))
         self.elapsed = np.array(arrays["elapsed"])
 

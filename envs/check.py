@@ -551,9 +551,9 @@ def the_sb3_door_agrees(target: str | Game[Any]) -> None:
 
 
 def exports_to_openspiel(target: str | Game[Any]) -> None:
-    """A FiniteGame becomes an OpenSpiel game that survives a random simulation (needs the extra `games`)."""
+    """A FiniteGame without Box actions becomes an OpenSpiel game that survives a random simulation (extra `games`)."""
     game = as_game(target, {})
-    if not isinstance(game, FiniteGame):
+    if not isinstance(game, FiniteGame) or any(isinstance(role.action_space, spaces.Box) for role in game.roles):
         return
     from walras.envs.doors.openspiel import random_playout, to_openspiel
 

@@ -57,7 +57,8 @@ class ActionFit:
         self.space = space
         self.shape = cast(tuple[int, ...], space.shape)
         self.dtype = np.dtype(cast(Any, space.dtype))
-        self._kinds = "fiub" if isinstance(space, spaces.Box) else "iub"
+        self._is_box = isinstance(space, spaces.Box)
+        self._kinds = "fiub" if self._is_box else "iub"
         low, top = (space.low, space.high) if isinstance(space, spaces.Box) else _integer_range(space)
         high = np.asarray(top) if isinstance(space, spaces.Box) else np.asarray(top) - 1
         low = np.asarray(low)
@@ -82,6 +83,8 @@ class ActionFit:
         if array.dtype.kind not in self._kinds:
             wanted = "numbers" if "f" in self._kinds else "integers"
             raise ValueError(f"{name}: dtype {array.dtype} given, {wanted} needed ({self.space})")
+        if self._is_box and array.dtype != self.dtype:
+            array = array.astype(self.dtype)  # before comparing: 0.1 is no more than a float32 bound of 0.1
         if array.size <= 4 and self._uniform:  # a list beats an array for a handful of numbers
             inside = all(self._least <= x <= self._most for x in array.ravel().tolist())
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 import econgym
 import gymnasium
 import numpy as np
-import pettingzoo
 import pytest
 from econgym.solvers import closed_form
 from hypothesis import assume, given, settings
@@ -20,26 +18,12 @@ from scipy.integrate import quad
 from scipy.optimize import minimize_scalar, nnls
 
 import walras
-from walras.envs.check import CHECKS
-from walras.envs.classical.bargaining import Bargaining, BargainingState, DiscreteBargaining
 from walras.envs.classical.bertrand import Bertrand
 from walras.envs.classical.cournot import Cournot
 from walras.envs.classical.differentiated_bertrand import DifferentiatedBertrand
 from walras.envs.classical.prisoners_dilemma import PrisonersDilemma
 from walras.envs.classical.public_goods import PublicGoods
-from walras.envs.classical.stage import Deterministic, StageGame, StageState
-
-IDS = (
-    "walras/FirstPriceAuction-v0",
-    "walras/SecondPriceAuction-v0",
-    "walras/Bertrand-v0",
-    "walras/DifferentiatedBertrand-v0",
-    "walras/Cournot-v0",
-    "walras/PublicGoods-v0",
-    "walras/PrisonersDilemma-v0",
-    "walras/Bargaining-v0",
-    "walras/DiscreteBargaining-v0",
-)
+from walras.envs.classical.stage import StageGame
 
 
 def truths(game: walras.Game[Any]) -> dict[str, float]:
@@ -131,27 +115,21 @@ def dilemmas(draw: st.DrawFn) -> PrisonersDilemma:
     return PrisonersDilemma(rounds, temptation=temptation, reward=reward, punishment=punishment, sucker=sucker)
 
 
-@st.composite
-def bargainings(draw: st.DrawFn, grids: Any = NO_GRID) -> Bargaining:
-    return Bargaining(draw(st.integers(1, 12)), discount=draw(st.floats(0.0, 0.99)), grid=draw(grids))
-
-
 MARKETS = st.one_of(cournots(), differentiated(), bertrands(), public_goods(), dilemmas())
-ANY = st.one_of(
-    cournots(GRIDS), differentiated(GRIDS), bertrands(), public_goods(GRIDS), dilemmas(), bargainings(GRIDS)
-)
+ANY = st.one_of(cournots(GRIDS), differentiated(GRIDS), bertrands(), public_goods(GRIDS), dilemmas())
 
 
 # -- equilibria -----------------------------------------------------------------------------------------------------
 
 
-@given(MARKETS, st.integers(0, 2**31))
+@given(MARKETS)
 @settings(max_examples=150, deadline=None)
-def test_no_player_gains_by_leaving_the_equilibrium_of_a_round(game: StageGame, seed: int) -> None:
+def test_no_player_gains_by_leaving_the_equilibrium_of_a_round(game: StageGame) -> None:
     stay = np.full((1, game.n_agents), everybodys(game))
-    options = np.linspace(game.low, game.high, 2001) if game.levels is None else game.levels
-    options = np.append(options, stay[0, 0] + 1e-3 * (game.high - game.low) * np.linspace(-1, 1, 21))
-    options = options[(options >= game.low) & (options <= game.high)] if game.levels is None else game.levels
+    options = game.levels
+    if options is None:
+        near = stay[0, 0] + 1e-3 * (game.high - game.low) * np.linspace(-1, 1, 21)
+        options = np.append(np.linspace(game.low, game.high, 2001), np.clip(near, game.low, game.high))
     scale = 1e-6 * (1 + np.abs(payoffs(game, stay)).max())
     for player in range(game.n_agents):
         leave = np.repeat(stay, len(options), axis=0)
@@ -171,12 +149,13 @@ def test_equilibrium_play_earns_what_the_truths_say_in_every_round(game: StageGa
 
 @given(st.one_of(cournots(), differentiated()))
 @settings(max_examples=40, deadline=None)
-def test_damped_numerical_best_responses_lead_to_the_stated_equilibrium(game: StageGame) -> None:
+def test_numerical_best_responses_lead_to_the_stated_equilibrium(game: StageGame) -> None:
     n, action = game.n_agents, 0.0
-    for _ in range(60):
+    stride = 1.5 / n if isinstance(game, Cournot) else 1.0  # undamped answers in quantities cycle from three firms on
+    for _ in range(50):
         others = np.full(n - 1, action)
         answer, _ = best(lambda own, rest=others: payoffs(game, [[own, *rest]])[0, 0], game)
-        action += 1.5 * (answer - action) / n
+        action += stride * (answer - action)
     assert action == pytest.approx(everybodys(game), rel=1e-4)
 
 
@@ -280,107 +259,6 @@ def test_grim_trigger_holds_just_above_the_stated_patience_and_fails_just_below(
     above, below = threshold + 0.01 * (1 - threshold), threshold * 0.99
     assert worth(loyal, above) > worth(traitor, above)
     assert worth(loyal, below) < worth(traitor, below)
-
-
-# -- bargaining -----------------------------------------------------------------------------------------------------
-
-
-def standing(game: Bargaining, now: int, claim: np.ndarray | float = -1.0) -> BargainingState:
-    """States in round `now` with these standing claims."""
-    claim = np.atleast_1d(np.asarray(claim, float))
-    return BargainingState(np.full(len(claim), now), claim, np.zeros((len(claim), 2)))
-
-
-def follow(game: Bargaining, state: BargainingState, first: np.ndarray | None = None) -> np.ndarray:
-    """Payoffs (B, 2) when the mover of `state` acts as told once and both then play the equilibrium."""
-    policy = game.equilibrium()["bargainer"]
-    total, live = np.zeros((len(state.round), 2)), ~game.terminal(state)
-    while live.any():
-        seen = game.observe(state, "bargainer").astype(np.float32)
-        act = np.stack([policy(seen[:, i]) for i in range(2)], axis=1)
-        if first is not None:
-            act = np.stack([first, first], axis=1).astype(act.dtype)
-            act = act if game.grid else act[..., None]
-        after, rewards = game.apply(state, {"bargainer": act})
-        total += np.where(live[:, None], rewards, 0.0)
-        state, first = after, None
-        live &= ~game.terminal(state)
-    return total
-
-
-@given(bargainings())
-@settings(max_examples=60, deadline=None)
-def test_no_single_deviation_gains_in_any_round_of_bargaining(game: Bargaining) -> None:
-    options = np.linspace(0, 1, 401)
-    for now in range(game.rounds):
-        proposer = now % 2
-        obey = follow(game, standing(game, now))[0, proposer]
-        leave = follow(game, standing(game, now, np.full(401, -1.0)), options)[:, proposer]
-        assert leave.max() <= obey + 1e-5
-        claims = np.linspace(0, 1, 41)
-        obey_all = follow(game, standing(game, now, claims))[:, 1 - proposer]
-        for answer in (0.0, 0.3, 1.0):
-            leave = follow(game, standing(game, now, claims), np.full(41, answer))[:, 1 - proposer]
-            assert (leave <= obey_all + 1e-5).all()
-
-
-@given(bargainings())
-@settings(max_examples=60, deadline=None)
-def test_bargainers_agree_at_once_on_the_stated_shares(game: Bargaining) -> None:
-    episodes = walras.play(game, "equilibrium", batch=3, seed=0)
-    known = truths(game)
-    assert (episodes.lengths == 2).all()
-    shares = [known["first proposer's share"], known["first responder's share"]]
-    assert episodes.returns == pytest.approx(np.tile(shares, (3, 1)), abs=1e-6)
-
-
-@pytest.mark.parametrize("discount", [0.0, 0.3, 0.5, 0.9, 0.99])
-def test_many_rounds_lead_to_rubinsteins_shares(discount: float) -> None:
-    known = truths(Bargaining(2001, discount=discount))
-    limit = closed_form.rubinstein_split(discount)
-    assert known["first proposer's share without end"] == pytest.approx(limit["proposer_share"], abs=1e-12)
-    assert known["first proposer's share"] == pytest.approx(limit["proposer_share"], abs=1e-8)
-    assert known["first responder's share"] == pytest.approx(limit["responder_share"], abs=1e-8)
-
-
-@given(st.integers(1, 6), st.floats(0.01, 0.97), st.integers(2, 14))
-@settings(max_examples=60, deadline=None)
-def test_discrete_bargaining_agrees_with_a_search_of_the_tree_from_every_round(
-    rounds: int, discount: float, grid: int
-) -> None:
-    game = DiscreteBargaining(rounds, discount=discount, grid=grid)
-    claims = np.arange(grid)
-
-    @functools.cache
-    def solve(now: int, claim: float) -> tuple[float, float]:
-        """Payoffs under optimal play, found through the rules; a tie goes to the lowest claim, which is agreement."""
-        state = standing(game, now, claim)
-        if game.terminal(state)[0]:
-            return 0.0, 0.0
-        mover = int(game.movers(state)[0].argmax())
-        lanes = standing(game, now, np.full(grid, claim))
-        after, rewards = game.apply(lanes, {"bargainer": np.stack([claims, claims], axis=1)})
-        over = game.terminal(after)
-        values = [
-            rewards[k] if over[k] else rewards[k] + solve(int(after.round[k]), float(after.claim[k])) for k in claims
-        ]
-        best = max(value[mover] for value in values)
-        chosen = next(value for value in values if value[mover] >= best - 1e-9 * discount**now)
-        return float(chosen[0]), float(chosen[1])
-
-    for now in range(rounds):
-        assert follow(game, standing(game, now))[0] == pytest.approx(solve(now, -1.0), abs=1e-8 * discount**now)
-
-
-@given(bargainings(GRIDS), st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
-def test_shares_of_the_pie_never_exceed_it_and_payoffs_are_discounted_shares(game: Bargaining, seed: int) -> None:
-    episodes = walras.play(game, "random", batch=50, seed=seed)
-    facts = episodes.info("bargainer")
-    share, delay = facts["share"], facts["rejections"]
-    assert (share >= 0).all() and (share.sum(axis=1) <= 1 + 1e-12).all()
-    assert share.sum(axis=1) == pytest.approx(facts["agreed"][:, 0], abs=1e-12)
-    assert episodes.returns == pytest.approx(share * game.discount**delay, abs=1e-12)
 
 
 # -- accounting and robustness --------------------------------------------------------------------------------------
@@ -547,173 +425,8 @@ def test_an_auction_pays_what_econgyms_does(id: str) -> None:
         assert ours[0] == pytest.approx(env.step(bids)[1], rel=1e-12)
 
 
-def test_a_bargain_pays_what_econgyms_does() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(100):
-        game, env = Bargaining(4, discount=0.8), econgym.make("Rubinstein-v0", delta=0.8, max_rounds=4)
-        env.reset(seed=0)
-        state, over = game.initial(1, rng), False
-        while not over:
-            claim, accepts = float(np.float32(rng.uniform(0.01, 1))), bool(rng.random() < 0.4)
-            _, theirs, terminated, truncated, _ = env.step([[claim, float(accepts)]] * 2)
-            over = terminated or truncated
-            state, none = game.step(state, {"bargainer": np.full((1, 2, 1), claim)}, rng)
-            answer = 0.0 if accepts else 1.0
-            state, ours = game.step(state, {"bargainer": np.full((1, 2, 1), answer)}, rng)
-            assert not none.any() and ours[0] == pytest.approx(theirs) and bool(game.terminal(state)[0]) == over
-
-
-# -- grids, trees, doors --------------------------------------------------------------------------------------------
-
-
 def test_a_grid_without_the_equilibrium_states_none() -> None:
     on, off = Cournot(3, grid=5), Cournot(3, grid=4)
     assert everybodys(on) == pytest.approx(22.5) and off.equilibrium() is None
     assert PublicGoods(grid=7).equilibrium() is not None
     assert walras.play(off, batch=2, seed=0).returns.shape == (2, 3)
-
-
-class FiniteCournot(Cournot, Deterministic[StageState]):
-    """Cournot on a grid, as a finite game."""
-
-
-@pytest.mark.parametrize(
-    ("game", "value"),
-    [
-        (FiniteCournot(2, grid=7), 900.0),
-        (Bertrand(2, cost=1.0, grid=6), 0.5),
-        (PrisonersDilemma(3), 3.0),
-        (DiscreteBargaining(), 0.75),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_equilibria_are_those_of_the_exported_tree(game: walras.Game[Any], value: float) -> None:
-    pytest.importorskip("pyspiel")
-    from walras.envs.doors.openspiel import to_openspiel
-
-    policies = game.equilibrium()
-    assert policies is not None
-    (role,) = game.roles
-    tree = to_openspiel(game)
-
-    def search(state: Any, deviator: int) -> float:
-        """The deviator's best payoff when the other follows the equilibrium, over all states of the tree."""
-        if state.is_terminal():
-            return float(state.returns()[deviator])
-        seen = game.observe(state.node.state, role.name).astype(np.float32)
-        obey = [int(policies[role.name](seen[:, i])[0]) for i in range(2)]
-        values = []
-        if state.is_simultaneous_node():
-            for action in state.legal_actions(deviator):
-                joint = list(obey)
-                joint[deviator] = action
-                child = state.clone()
-                child.apply_actions(joint)
-                values.append(search(child, deviator))
-        else:
-            mover = state.current_player()
-            for action in state.legal_actions() if mover == deviator else [obey[mover]]:
-                values.append(search(state.child(action), deviator))
-        return max(values)
-
-    obeying = walras.play(game, "equilibrium", batch=1, seed=0).returns[0]
-    assert obeying[0] == pytest.approx(value)
-    for player in range(2):
-        assert search(tree.new_initial_state(), player) == pytest.approx(obeying[player])
-
-
-VARIANTS = (
-    Bertrand(3, grid=5, rounds=2),
-    DifferentiatedBertrand(3, cross_slope=0.7, rounds=4),
-    DifferentiatedBertrand(grid=9),
-    Cournot(1),
-    Cournot(2, rounds=3, grid=5),
-    PublicGoods(2, marginal_return=0.7, rounds=3),
-    PrisonersDilemma(1),
-    Bargaining(1),
-    Bargaining(3, grid=6),
-    DiscreteBargaining(2, grid=3),
-)
-
-
-@pytest.mark.parametrize("game", VARIANTS, ids=repr)
-def test_other_parameters_keep_the_contract_too(game: walras.Game[Any]) -> None:
-    for check in CHECKS:
-        check(game)
-
-
-@pytest.mark.parametrize("id", IDS)
-def test_every_door_opens(id: str) -> None:
-    single = gymnasium.make(id)
-    single.reset(seed=0)
-    _, reward, *_ = single.step(single.action_space.sample())
-    assert np.isfinite(reward)
-    vector = gymnasium.make_vec(id, num_envs=5)
-    vector.reset(seed=0)
-    assert vector.step(vector.action_space.sample())[1].shape == (5,)
-    table = pettingzoo.make("parallel", id)
-    table.reset(seed=0)
-    rewards = table.step({agent: table.action_space(agent).sample() for agent in table.agents})[1]
-    assert all(np.isfinite(list(rewards.values())))
-    turns = pettingzoo.make("aec", id)
-    turns.reset(seed=0)
-    turns.step(turns.action_space(turns.agent_selection).sample())
-    assert walras.spec(id).status == "verified" and walras.spec(id).title and walras.spec(id).source
-
-
-# -- bad parameters -------------------------------------------------------------------------------------------------
-
-NAN = float("nan")
-BAD = [
-    (Bertrand, {"firms": 1}, "firms"),
-    (Bertrand, {"cost": 10.0}, "cost"),
-    (Bertrand, {"cost": -1.0}, "cost"),
-    (Bertrand, {"low": -0.5}, "low"),
-    (Bertrand, {"low": 11.0}, "low"),
-    (Bertrand, {"high": NAN}, "high"),
-    (Bertrand, {"grid": 1}, "grid"),
-    (Bertrand, {"grid": None}, "grid"),
-    (Bertrand, {"rounds": 0}, "rounds"),
-    (DifferentiatedBertrand, {"firms": True}, "firms"),
-    (DifferentiatedBertrand, {"intercept": 0.0}, "intercept"),
-    (DifferentiatedBertrand, {"own_slope": -2.0}, "own_slope"),
-    (DifferentiatedBertrand, {"cross_slope": 2.0}, "cross_slope"),
-    (DifferentiatedBertrand, {"cross_slope": 0.0}, "cross_slope"),
-    (DifferentiatedBertrand, {"firms": 3}, "cross_slope"),
-    (DifferentiatedBertrand, {"cost": 10.0}, "cost"),
-    (DifferentiatedBertrand, {"cost": NAN}, "cost"),
-    (Cournot, {"firms": 0}, "firms"),
-    (Cournot, {"firms": 2.0}, "firms"),
-    (Cournot, {"intercept": float("inf")}, "intercept"),
-    (Cournot, {"slope": 0.0}, "slope"),
-    (Cournot, {"cost": 100.0}, "cost"),
-    (Cournot, {"cost": "10"}, "cost"),
-    (Cournot, {"rounds": 1.5}, "rounds"),
-    (Cournot, {"grid": 0}, "grid"),
-    (PublicGoods, {"players": 1}, "players"),
-    (PublicGoods, {"endowment": 0.0}, "endowment"),
-    (PublicGoods, {"marginal_return": 0.25}, "marginal_return"),
-    (PublicGoods, {"marginal_return": 1.0}, "marginal_return"),
-    (PrisonersDilemma, {"rounds": -1}, "rounds"),
-    (PrisonersDilemma, {"temptation": 3.0}, "temptation"),
-    (PrisonersDilemma, {"punishment": NAN}, "punishment"),
-    (PrisonersDilemma, {"temptation": 6.5}, "reward"),
-    (Bargaining, {"rounds": 0}, "rounds"),
-    (Bargaining, {"discount": 1.0}, "discount"),
-    (Bargaining, {"discount": -0.1}, "discount"),
-    (Bargaining, {"discount": NAN}, "discount"),
-    (Bargaining, {"grid": 1}, "grid"),
-    (Bargaining, {"grid": 10**6}, "grid"),
-    (DiscreteBargaining, {"grid": None}, "grid"),
-]
-
-
-@pytest.mark.parametrize(("game", "parameters", "name"), BAD)
-def test_bad_parameters_raise_and_name_the_argument(game: Any, parameters: dict[str, Any], name: str) -> None:
-    with pytest.raises(ValueError, match=rf"\b{name}\b"):
-        game(**parameters)
-
-
-def test_unknown_parameters_are_refused() -> None:
-    with pytest.raises(TypeError, match="colour"):
-        walras.make("walras/Cournot-v0", colour="blue")

@@ -74,9 +74,15 @@ class UniformShading:
         return bids + self.base if any(self.base) else bids
 
 
+def is_truthful(mechanism: Mechanism, demand: str, items: int) -> bool:
+    """Does the mechanism promise that truth is dominant for bidders of this demand? No promise made is a no."""
+    fits = getattr(mechanism, "demand", "additive") == demand or items == 1
+    return fits and bool(getattr(mechanism, "truthful", False))
+
+
 def equilibrium_bids(mechanism: Mechanism, prior: Prior, demand: str) -> Callable[[Array], Array] | None:
     """Reports (..., m) as a function of own values (..., m) in a known equilibrium, or `None`."""
-    if mechanism.truthful and (mechanism.demand == demand or prior.items == 1):
+    if is_truthful(mechanism, demand, prior.items):
         return Truthful()
     rules: dict[type[Mechanism], Callable[..., Array]] = {
         FirstPrice: theory.first_price_bid,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from walras.envs.auctions.equilibria import equilibrium_bids, known_numbers
+from walras.envs.auctions.equilibria import equilibrium_bids, is_truthful, known_numbers
 from walras.envs.auctions.mechanism import DEMANDS, Mechanism, value
 from walras.envs.auctions.named import as_mechanism, as_prior
 from walras.envs.auctions.priors import Prior
@@ -248,14 +248,15 @@ class SealedBidAuction(Game[AuctionState]):
         menus = getattr(self.mechanism, "menus", None)
         if menus is not None:
             menu = menus(state.bid)
-            best = menu.utility(state.sold_value).max(axis=-1)
+            own = np.broadcast_to(state.sold_value[:, :, None, :], menu.items.shape)
+            best = (value(own, menu.items, self.demand) - menu.prices).max(axis=-1)
             facts |= {
                 "chosen_element": menu.utility(state.bid).argmax(axis=-1),
                 "menu_items": menu.items,
                 "menu_prices": menu.prices,
             }
             facts["regret"] = np.where((state.round > 0)[:, None], np.maximum(best - utility, 0.0), 0.0)
-        elif self.mechanism.truthful:
+        elif is_truthful(self.mechanism, self.demand, self.items):
             facts["regret"] = np.where(
                 (state.round > 0)[:, None], np.maximum(facts["truthful_utility"] - utility, 0.0), 0.0
             )

@@ -169,15 +169,13 @@ class Bargaining(Game[BargainingState]):
         """Subgame-perfect claims by backward induction; a responder who gains nothing by a refusal agrees."""
         pieces = 1.0 if self.grid is None else float(self.grid - 1)
         propose, respond = [], []
-        first = second = 0.0  # what the proposer and the responder of a round can still expect, in that round's pieces
+        expects = 0.0  # pieces that the proposer of the round to come would get; after the last round nothing
         for _ in range(self.rounds):
-            waiting, least = self.discount * second, self.discount * first
-            if self.grid is not None:
-                least = float(np.ceil(least - 1e-9))
-            agree = pieces - least >= waiting - 1e-9  # on a coarse grid a refusal may be the better outcome
-            first, second = (pieces - least, least) if agree else (waiting, self.discount * first)
-            propose.append(pieces - least if agree else pieces)
-            respond.append(least)
+            # The proposer never prefers to wait: the responder asks for at most what it would get as the next proposer.
+            claim = self.discount * expects
+            respond.append(claim if self.grid is None else float(np.ceil(claim - 1e-9)))
+            expects = pieces - respond[-1]
+            propose.append(expects)
         return {"bargainer": SubgamePerfect(tuple(propose[::-1]), tuple(respond[::-1]), self.roles[0].action_space)}
 
     def truths(self) -> tuple[Truth, ...]:

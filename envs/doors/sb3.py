@@ -36,6 +36,8 @@ class SeatVecEnv(VecEnv):
         **parameters: Any,
     ) -> None:
         """Sit down in every lane; arguments as in `walras.envs.doors.vector.SeatVectorEnv`."""
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
+            raise ValueError(f"num_envs must be an integer of at least 1, got {num_envs!r}")
         self.game = as_game(game, parameters)
         self._view = SeatView(self.game, num_envs, agent, others, horizon)
         self.agent = self._view.agent

@@ -74,6 +74,8 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
             )
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
+            raise ValueError(f"num_envs must be an integer of at least 1, got {num_envs!r}")
         self.game = as_game(game, parameters)
         self.num_envs = num_envs
         self._infos = infos

@@ -1,0 +1,61 @@
+"""The first-price auction through Gymnasium's own machinery: `SyncVectorEnv` and single environments, and our vector door.
+
+In every lane one bidder bids (n - 1) / n of its value; the other seats are filled by the equilibrium inside the
+environment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+import walras  # noqa: F401  (registers the games)
+from walras.benchmarks.peers.stopwatch import Play
+
+ID = "walras/FirstPriceAuction-v0"
+
+
+def native(seed: int, *, bidders: int, lanes: int) -> Play:
+    """Our vector door, all lanes by one call of the rules; one step is one whole episode in each lane."""
+    return _vector(gymnasium.make_vec(ID, lanes, bidders=bidders), seed, bidders)
+
+
+def sync(seed: int, *, bidders: int, lanes: int) -> Play:
+    """Gymnasium's `SyncVectorEnv` around as many single environments."""
+    mode = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    return _vector(
+        gymnasium.make_vec(ID, lanes, vectorization_mode="sync", vector_kwargs=mode, bidders=bidders), seed, bidders
+    )
+
+
+def single(seed: int, *, bidders: int, wrapped: bool) -> Play:
+    """One environment from `gymnasium.make`, with the wrappers it puts on or without them."""
+    env: Any = gymnasium.make(ID, bidders=bidders)
+    env = env if wrapped else env.unwrapped
+    env.reset(seed=seed)
+    share = np.float32((bidders - 1) / bidders)
+
+    def play(episodes: int) -> int:
+        for _ in range(episodes):
+            observation, _ = env.reset()
+            env.step(observation * share)
+        return episodes
+
+    return play
+
+
+def _vector(env: Any, seed: int, bidders: int) -> Play:
+    observation, _ = env.reset(seed=seed)
+    share = np.float32((bidders - 1) / bidders)
+
+    def play(episodes: int) -> int:
+        nonlocal observation
+        steps = -(-episodes // env.num_envs)
+        for _ in range(steps):
+            observation = env.step(observation * share)[0]
+        return steps * int(env.num_envs)
+
+    return play
