@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from walras.agents.best_response import BestResponse, best_response, exploitability
+    from walras.agents.best_response import BestResponse, exploitability
     from walras.agents.designers import DESIGNERS, Designer
     from walras.agents.files import load_policy
     from walras.agents.network import NetworkPolicy
@@ -29,7 +29,6 @@ __all__ = [
     "Shade",
     "TabularPolicy",
     "TitForTat",
-    "best_response",
     "constant",
     "exploitability",
     "load_policy",
@@ -125,7 +124,7 @@ AGENTS: dict[str, AgentEntry] = {
 """Every agent that ships with walras."""
 
 _WHERE = {
-    "best_response": ("BestResponse", "best_response", "exploitability"),
+    "best_response": ("BestResponse", "exploitability"),
     "designers": ("DESIGNERS", "Designer"),
     "files": ("load_policy",),
     "network": ("NetworkPolicy",),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import walras
 from walras import agents
 from walras.agents import designers
+from walras.agents.best_response import best_response
 from walras.agents.codec import Codec
 from walras.agents.network import NetworkPolicy
 from walras.agents.storage import load_arrays, save_arrays
@@ -242,9 +243,7 @@ def test_a_network_acts_inside_every_kind_of_space_and_comes_back_from_its_file(
     assert isinstance(again, NetworkPolicy)
     assert again.codec == policy.codec
     np.testing.assert_array_equal(again(seen, rng=np.random.default_rng(1)), actions)
-    np.testing.assert_array_equal(
-        pickle.loads(pickle.dumps(policy))(seen, rng=np.random.default_rng(1)), actions
-    )
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(policy))(seen, rng=np.random.default_rng(1)), actions)
 
 
 def test_an_encoded_observation_lies_inside_the_learners_space() -> None:
@@ -266,7 +265,9 @@ def test_a_masked_network_plays_legal_actions_only(stochastic: bool) -> None:
 
 def test_a_stochastic_network_draws_from_the_softmax_of_its_logits() -> None:
     codec = Codec(spaces.Discrete(1), spaces.Discrete(3))
-    policy = NetworkPolicy(codec, (np.zeros((3, 1), np.float32),), (np.log([0.2, 0.3, 0.5]).astype(np.float32),), stochastic=True)
+    policy = NetworkPolicy(
+        codec, (np.zeros((3, 1), np.float32),), (np.log([0.2, 0.3, 0.5]).astype(np.float32),), stochastic=True
+    )
     drawn = policy(np.zeros(20_000, np.int64), rng=np.random.default_rng(0))
     np.testing.assert_allclose(np.bincount(drawn) / 20_000, [0.2, 0.3, 0.5], atol=0.015)
 
@@ -299,14 +300,14 @@ def test_networks_and_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 def test_the_best_response_to_equilibrium_bids_is_the_equilibrium_bid() -> None:
     game = auction(bidders=2)
-    policy = agents.best_response(game, "bidder_0", "equilibrium", profiles=20_000)
+    policy = best_response(game, "bidder_0", "equilibrium", profiles=20_000)
     values = np.linspace(0.05, 1, 20)[:, None]
     np.testing.assert_allclose(policy(values), values / 2, atol=0.02)
 
 
 def test_the_best_response_to_a_known_bid_is_to_top_it_when_it_pays() -> None:
     game = auction(bidders=2, grid=11)
-    policy = agents.best_response(game, "bidder_0", {"bidder_1": agents.Constant(4)}, profiles=10)
+    policy = best_response(game, "bidder_0", {"bidder_1": agents.Constant(4)}, profiles=10)
     # A tie at 0.4 wins half of v - 0.4, topping it wins v - 0.5: worth it from v = 0.6 on (the lower bid at the tie).
     np.testing.assert_array_equal(policy(np.array([[0.3], [0.45], [0.55], [0.65], [1.0]])), [0, 4, 4, 5, 5])
 
@@ -332,7 +333,7 @@ def test_truthful_bidders_in_a_first_price_auction_can_be_exploited_by_a_known_a
 def test_unit_demand_is_valued_item_by_item() -> None:
     game = auction(bidders=2, items=2, demand="unit")
     zeros = {"bidder_1": "zero"}
-    policy = agents.best_response(game, "bidder_0", zeros, profiles=50, reports=5)
+    policy = best_response(game, "bidder_0", zeros, profiles=50, reports=5)
     # Against nothing a report of a quarter for the better item wins it, and the other is worth nothing more.
     np.testing.assert_allclose(policy(np.array([[0.9, 0.2], [0.1, 0.8]])), [[0.25, 0.0], [0.0, 0.25]])
     matching = auction(bidders=2, items=2, demand="unit", mechanism="vcg")
@@ -344,7 +345,7 @@ def test_a_best_response_fills_a_seat_by_name_and_depends_on_its_seed_alone() ->
     game = auction(bidders=2)
     one, other = (walras.play(game, {"bidder_0": "best-response"}, batch=20, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.returns, other.returns)
-    policy = agents.best_response(game, "bidder_0", profiles=200, reports=20)
+    policy = best_response(game, "bidder_0", profiles=200, reports=20)
     values = np.random.default_rng(0).random((10, 1))
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(policy))(values), policy(values))
 
@@ -361,9 +362,9 @@ def test_a_best_response_fills_a_seat_by_name_and_depends_on_its_seed_alone() ->
 )
 def test_best_responses_refuse_what_they_cannot_compute(parameters: Any, keywords: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        agents.best_response(auction(**parameters), "bidder_0", **keywords)
+        best_response(auction(**parameters), "bidder_0", **keywords)
     with pytest.raises(ValueError, match="sealed-bid auction"):
-        agents.best_response(walras.make("walras/Cournot-v0"), "firm_0")
+        best_response(walras.make("walras/Cournot-v0"), "firm_0")
 
 
 # -- designers ---------------------------------------------------------------------------------------------------------

@@ -73,12 +73,18 @@ def package_files() -> dict[str, str]:
     return files
 
 
+def files_beside() -> set[str]:
+    """Tests and documentation, as far as people wrote them."""
+    built = ("docs/_build/", "docs/api/", "docs/games.md")
+    paths = [path for part in ("tests", "docs") for path in (ROOT / part).rglob("*") if is_source(path)]
+    return {name for path in paths if not (name := path.relative_to(ROOT).as_posix()).startswith(built)}
+
+
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the files that people wrote: a build leaves traces, and reads those of earlier builds."""
     copy = tmp_path_factory.mktemp("sources")
-    tests = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*") if is_source(path)]
-    for name in sorted({*package_files(), *tests, *IN_SDIST}):
+    for name in sorted({*package_files(), *files_beside(), *IN_SDIST}):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name)
     return copy
@@ -137,12 +143,11 @@ def test_wheel_holds_exactly_the_package(wheel: Path) -> None:
     assert metadata == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"}
 
 
-def test_sdist_holds_exactly_the_package_its_tests_and_its_papers(sdist: Path) -> None:
+def test_sdist_holds_exactly_the_package_its_tests_its_docs_and_its_papers(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {member.name.split("/", 1)[1] for member in archive.getmembers() if member.isfile()}
-    tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*") if is_source(path)}
     written = {name for name in names if name in WRITTEN_BY_SETUPTOOLS or name.startswith("src/walras.egg-info/")}
-    assert names - written == (set(package_files()) | tests | IN_SDIST) - WRITTEN_BY_SETUPTOOLS
+    assert names - written == (set(package_files()) | files_beside() | IN_SDIST) - WRITTEN_BY_SETUPTOOLS
 
 
 def test_the_installed_package_is_this_one() -> None:

@@ -55,7 +55,9 @@ def loop(seed: int, *, bidders: int, values: int) -> Play:
 def native(seed: int, *, bidders: int, values: int, lanes: int) -> Play:
     """The same game through our vector door."""
     half = Half()
-    env: Any = gymnasium.make_vec("walras/DiscreteAuction-v0", lanes, bidders=bidders, values=values, others={"bidder": half})
+    env: Any = gymnasium.make_vec(
+        "walras/DiscreteAuction-v0", lanes, bidders=bidders, values=values, others={"bidder": half}
+    )
     observation, _ = env.reset(seed=seed)
 
     def play(episodes: int) -> int:

@@ -12,6 +12,11 @@ from typing import NamedTuple
 from walras.benchmarks.suite import Cost, Suite, closest
 
 _ENTRIES: dict[str, str] = {
+    "auctions": "walras.benchmarks.suites.auctions:SUITE",
+    "auction-learning": "walras.benchmarks.suites.learning:SUITE",
+    "classical-games": "walras.benchmarks.suites.classical:SUITE",
+    "doors-speed": "walras.benchmarks.suites.speed:SUITE",
+    "bench-reliability": "walras.benchmarks.suites.reliability:SUITE",
     "bench-selftest": "walras.benchmarks.suites.selftest:SUITE",
 }
 

@@ -189,8 +189,8 @@ def draw_bids(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
 
 def draw_equivalence(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
     """Simulated revenue of each format over the number of bidders, on the line of theory; one panel a law."""
-    arrays = next(iter(results.values()))[0].arrays
     records = next(iter(results.values()))
+    arrays = records[0].arrays
     simulated = np.mean([record.arrays["simulated"] for record in records], axis=0)
     panels = figure.subplots(1, len(arrays["laws"]))
     for k, (panel, law) in enumerate(zip(panels, arrays["laws"], strict=True)):
@@ -278,12 +278,10 @@ _MENU_TEXT = {
     "menu-triangle": "One bidder, values uniform on the unit triangle: the optimal menu, a bundle.",
     "menu-unit-demand": "One bidder with unit demand, two items U[0, 1]: the optimal menu.",
 }
-_CERTIFICATES = (
-    "two-bidder-two-item-dsic-certificates (public repository, exact rational replay, not peer reviewed): "
-)
+_CERTIFICATES = "two-bidder-two-item-dsic-certificates (public repository, exact rational replay, not peer reviewed): "
 
 
-def _case(name: str, run: str, params: dict[str, Any], description: str, seeds: int = 2) -> Case:
+def _case(name: str, run: str, params: dict[str, Any], description: str, seeds: int = 3) -> Case:
     return Case(name, f"{_MODULE}:{run}", params, seeds=seeds, description=description)
 
 
@@ -326,7 +324,9 @@ SUITE = Suite(
         ),
         _revenue_case("vcg-2x2", "vcg", "VCG, 2 additive bidders, 2 items U[0, 1].", **_TWO),
         _revenue_case("myerson-2x2", "myerson", "Myerson's auction item by item, same setting.", **_TWO),
-        _revenue_case("bundle-2x2", "bundle-myerson", "Second price for the bundle with its reserve, same setting.", **_TWO),
+        _revenue_case(
+            "bundle-2x2", "bundle-myerson", "Second price for the bundle with its reserve, same setting.", **_TWO
+        ),
         _revenue_case(
             "ama-2x2",
             {"symmetric_ama": [159 / 250, 91 / 100, 1137 / 1000]},
@@ -334,7 +334,9 @@ SUITE = Suite(
             **_TWO,
         ),
         *(
-            _revenue_case(name, params["mechanism"], _MENU_TEXT[name], **{k: v for k, v in params.items() if k != "mechanism"})
+            _revenue_case(
+                name, params["mechanism"], _MENU_TEXT[name], **{k: v for k, v in params.items() if k != "mechanism"}
+            )
             for name, params in _SMALL_MENU.items()
         ),
         _case(
@@ -402,14 +404,16 @@ SUITE = Suite(
         ),
         Known("menu-uniform", "revenue", (12 + 2 * math.sqrt(2)) / 27, _MANELLI, "optimum", 1e-3),
         Known("menu-4-16-4-7", "revenue", 88 / 9, "Daskalakis, Deckelbaum and Tzamos (2017), 88 / 9", "optimum", 1e-2),
-        Known("menu-triangle", "revenue", 2 / math.sqrt(27), "Haghpanah and Hartline (2021), 2 / sqrt 27", "optimum", 1e-3),
+        Known(
+            "menu-triangle", "revenue", 2 / math.sqrt(27), "Haghpanah and Hartline (2021), 2 / sqrt 27", "optimum", 1e-3
+        ),
         Known("menu-unit-demand", "revenue", 2 / math.sqrt(27), "Pavlov (2011), 2 / sqrt 27", "optimum", 1e-3),
         Known(
             "regions-optimal-menu",
             "share_both",
-            # Outside the square v1, v2 >= 1/3 - ... see `_share_of_both`.
-            0.0,
-            _MANELLI,
+            # Both are worth their price to v1, v2 >= (2 - sqrt 2) / 3 with v1 + v2 >= (4 - sqrt 2) / 3.
+            (2 + 2 * math.sqrt(2)) / 9,
+            "the area that the prices of Manelli and Vincent (2006) leave, (2 + 2 sqrt 2) / 9",
             "identity",
             2e-3,
         ),

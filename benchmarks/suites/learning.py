@@ -152,7 +152,9 @@ def draw_bids(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
 
 
 _EQUILIBRIUM = "Vickrey (1961); Krishna, Auction Theory, section 2.3: bid (n - 1) v / n, utility 1 / (n (n + 1))"
-_BOUND = "no policy earns more against rivals in equilibrium than the equilibrium bid, 1 / (n (n + 1)); Krishna, section 2.3"
+_BOUND = (
+    "no policy earns more against rivals in equilibrium than the equilibrium bid, 1 / (n (n + 1)); Krishna, section 2.3"
+)
 _MYERSON = "Myerson (1981), Optimal Auction Design: reserve 1/2, revenue 5/12"
 _BIDDER = {"bidders": 3, "episodes": 1_000_000}
 
@@ -236,17 +238,29 @@ SUITE = Suite(
         Known("regret-matching-3", "gain", 0.0, _EQUILIBRIUM, "equilibrium", 5e-3),
     ),
     targets=(
-        Target("ppo-bidder", "utility_ratio", at_least=0.97, text="PPO bidder: at least 97 % of the equilibrium utility"),
+        Target(
+            "ppo-bidder", "utility_ratio", at_least=0.97, text="PPO bidder: at least 97 % of the equilibrium utility"
+        ),
         Target("ppo-bidder", "cpu_seconds", at_most=60.0, text="PPO bidder: within 60 CPU seconds"),
         Target("ppo-designer", "reserve_error", at_most=0.03, text="PPO designer: reserve within 0.03 of 1/2"),
         Target(
-            "ppo-designer", "revenue_ratio", at_least=0.99, at_most=1.01, text="PPO designer: revenue within 1 % of 5/12"
+            "ppo-designer",
+            "revenue_ratio",
+            at_least=0.99,
+            at_most=1.01,
+            text="PPO designer: revenue within 1 % of 5/12",
         ),
         Target(
-            "regret-matching-2", "distance", at_most=0.02, text="independent learners, n = 2: within 0.02 of equilibrium"
+            "regret-matching-2",
+            "distance",
+            at_most=0.02,
+            text="independent learners, n = 2: within 0.02 of equilibrium",
         ),
         Target(
-            "regret-matching-3", "distance", at_most=0.02, text="independent learners, n = 3: within 0.02 of equilibrium"
+            "regret-matching-3",
+            "distance",
+            at_most=0.02,
+            text="independent learners, n = 3: within 0.02 of equilibrium",
         ),
     ),
     pictures=(

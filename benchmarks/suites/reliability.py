@@ -44,7 +44,9 @@ SUITE = Suite(
     metrics=(
         Metric("kills", better="none", description="Runs that were killed before they had ended."),
         # When a kill comes depends on the clock, so does whether rows were written by then.
-        Metric("kills_amid_rows", kind="timing", description="Kills after which some rows were there and some were not."),
+        Metric(
+            "kills_amid_rows", kind="timing", description="Kills after which some rows were there and some were not."
+        ),
         Metric("rows", description="Rows of the run that was left alone."),
         Metric("lost", better="lower", description="Rows that the resumed runs lack."),
         Metric("doubled", better="lower", description="Rows that they hold more than once, or should not hold."),
