@@ -8,7 +8,8 @@ filled: `walras.play(game, "truthful", ...)`.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from walras.agents.best_response import BestResponse, exploitability
@@ -39,7 +40,8 @@ __all__ = [
 ]
 
 
-class AgentEntry(NamedTuple):
+@dataclass(frozen=True)
+class AgentEntry:
     """One row of the table of agents.
 
     Attributes:

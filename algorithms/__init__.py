@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from walras.algorithms.ppo import PPOSettings, Trained, train_ppo, train_self_play
@@ -21,7 +22,8 @@ __all__ = [
 ]
 
 
-class AlgorithmEntry(NamedTuple):
+@dataclass(frozen=True)
+class AlgorithmEntry:
     """One row of the table of algorithms.
 
     Attributes:

@@ -1,7 +1,8 @@
-"""Policies and designers: what they report, that they survive files and pickles, and that they refuse what does not fit."""
+"""Policies and designers: what they report, that they survive files and pickles, that they refuse what does not fit."""
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,7 @@ SPACES = {
 def network(name: str, *, masked: bool = False, stochastic: bool = False) -> NetworkPolicy:
     codec, rng = Codec(*SPACES[name], masked), np.random.default_rng(0)
     sizes = [codec.width, 5, codec.outputs]
-    weights = tuple(rng.normal(size=(b, a)).astype(np.float32) for a, b in zip(sizes, sizes[1:], strict=False))
+    weights = tuple(rng.normal(size=(b, a)).astype(np.float32) for a, b in itertools.pairwise(sizes))
     biases = tuple(rng.normal(size=b).astype(np.float32) for b in sizes[1:])
     spread = np.full(codec.outputs, 0.3, np.float32) if isinstance(codec.action_space, spaces.Box) else None
     return NetworkPolicy(codec, weights, biases, "tanh", spread, stochastic)

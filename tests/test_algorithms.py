@@ -1,4 +1,4 @@
-"""Learners: that they learn, that one seed gives one result, that they resume to the bit, and that they refuse what does not fit."""
+"""Learners: that they learn, reproduce themselves, resume to the bit, and refuse what does not fit."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_masked_actions_are_never_tried() -> None:
 
 @pytest.mark.parametrize("updates", ["simultaneous", "alternate"])
 @pytest.mark.parametrize("shared", [False, True])
-def test_self_play_moves_truthful_looking_bidders_towards_the_equilibrium(shared: bool, updates: Any) -> None:
+def test_self_play_moves_bidders_towards_the_equilibrium(shared: bool, updates: Any) -> None:
     settings = PPOSettings(steps=60_000, layers=(16,))
     trained = train_self_play(AUCTION, settings=settings, seed=0, shared=shared, updates=updates, bidders=2)
     assert set(trained) == {"bidder_0", "bidder_1"}

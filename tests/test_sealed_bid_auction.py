@@ -150,7 +150,7 @@ def auctions(draw, budgets=True):
     )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(game=auctions(), seed=st.integers(0, 10**6))
 def test_random_reports_keep_allocations_feasible_payments_nonnegative_and_budgets(game, seed):
     played = walras.play(game, "random", batch=8, seed=seed, record=True)
@@ -169,7 +169,7 @@ def test_random_reports_keep_allocations_feasible_payments_nonnegative_and_budge
     assert (played.lengths == game.rounds).all()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(game=auctions(budgets=False), seed=st.integers(0, 10**6))
 def test_truthful_reports_never_lose_where_the_mechanism_promises_it(game, seed):
     played = walras.play(game, {"bidder": lambda seen: seen[:, : game.items]}, batch=16, seed=seed, record=True)
@@ -183,7 +183,7 @@ def test_truthful_reports_never_lose_where_the_mechanism_promises_it(game, seed)
         assert (facts["regret"] >= 0).all() and (facts["regret"] <= 2e-6 * scale).all()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(game=auctions(budgets=False), seed=st.integers(0, 10**6))
 def test_no_random_report_beats_the_truth_where_the_mechanism_promises_it(game, seed):
     played = walras.play(game, "random", batch=16, seed=seed)

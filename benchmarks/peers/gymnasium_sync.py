@@ -1,4 +1,4 @@
-"""The first-price auction through Gymnasium's own machinery: `SyncVectorEnv` and single environments, and our vector door.
+"""The first-price auction through Gymnasium: our vector door, `SyncVectorEnv`, and single environments.
 
 In every lane one bidder bids (n - 1) / n of its value; the other seats are filled by the equilibrium inside the
 environment.
@@ -50,12 +50,13 @@ def single(seed: int, *, bidders: int, wrapped: bool) -> Play:
 def _vector(env: Any, seed: int, bidders: int) -> Play:
     observation, _ = env.reset(seed=seed)
     share = np.float32((bidders - 1) / bidders)
+    lanes: int = env.num_envs
 
     def play(episodes: int) -> int:
         nonlocal observation
-        steps = -(-episodes // env.num_envs)
+        steps = -(-episodes // lanes)
         for _ in range(steps):
             observation = env.step(observation * share)[0]
-        return steps * int(env.num_envs)
+        return steps * lanes
 
     return play

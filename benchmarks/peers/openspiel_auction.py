@@ -37,12 +37,13 @@ def loop(seed: int, *, bidders: int, values: int) -> Play:
             uniforms = iter(row)
             while not state.is_terminal():
                 if state.is_chance_node():
-                    left = next(uniforms)
+                    chosen, left = 0, next(uniforms)
                     for outcome, chance in state.chance_outcomes():
+                        chosen = outcome
                         left -= chance
                         if left < 0.0:
                             break
-                    state.apply_action(outcome)
+                    state.apply_action(chosen)
                 else:
                     legal = state.legal_actions()  # the bids 0, ..., value - 1
                     state.apply_action(len(legal) // 2)

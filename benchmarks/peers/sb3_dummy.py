@@ -31,12 +31,13 @@ def dummy(seed: int, *, bidders: int, lanes: int) -> Play:
 def _steps(env: Any, bidders: int) -> Play:
     observation = env.reset()
     share = np.float32((bidders - 1) / bidders)
+    lanes: int = env.num_envs
 
     def play(episodes: int) -> int:
         nonlocal observation
-        steps = -(-episodes // env.num_envs)
+        steps = -(-episodes // lanes)
         for _ in range(steps):
             observation = env.step(observation * share)[0]
-        return steps * int(env.num_envs)
+        return steps * lanes
 
     return play

@@ -61,14 +61,14 @@ def _sold(game: SealedBidAuction, seed: int, profiles: int, progress: Progress) 
 
 
 def equilibrium(seed: int, progress: Progress, *, mechanism: str, law: str, bidders: int, profiles: int) -> Outcome:
-    """Revenue and utility under equilibrium play, and what a best response on a grid of bids adds to the equilibrium."""
+    """Revenue and utility under equilibrium play, and what a best response on a grid of bids adds to it."""
     from walras.agents.best_response import best_response, exploitability
     from walras.envs.auctions.rules import SealedBidAuction
 
     game = SealedBidAuction(bidders, prior=_prior(law, bidders), mechanism=mechanism)
     revenue, utility = _sold(game, seed, profiles, progress)
     gain = exploitability(game, "equilibrium", seed=seed, agents=("bidder_0",))["bidder_0"].gain
-    response = best_response(game, "bidder_0", "equilibrium", profiles=40_000, seed=seed)
+    response = best_response(game, "bidder_0", "equilibrium", profiles=20_000, seed=seed)
     quantiles = (np.arange(48) + 0.5) / 48
     values = (game.prior.marginals or ())[0][0].ppf(quantiles)
     policy = (game.equilibrium() or {})["bidder"]
@@ -183,7 +183,7 @@ def draw_bids(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
         panel.set_title(f"{law} values")
         panel.set_xlabel("value")
         panel.grid(True)
-    panels[0].set_ylabel("bid (dots: best responses)")
+    panels[0].set_ylabel("bid")
     panels[0].legend(loc="upper left")
 
 
@@ -211,8 +211,8 @@ def draw_regions(figure: Figure, results: Mapping[str, Sequence[Record]]) -> Non
     from matplotlib.colors import ListedColormap
 
     titles = {
-        "regions-optimal-menu": "one bidder, optimal menu",
-        "regions-ama": "affine maximiser, the other reports (0.3, 0.7)",
+        "regions-optimal-menu": "optimal menu for one bidder",
+        "regions-ama": "AMA, the other reports (0.3, 0.7)",
     }
     colours = ListedColormap(["#7f7f7f33", "#2f7fb8cc", "#d9772bcc", "#3f9b6ccc"])
     panels = figure.subplots(1, len(results), squeeze=False)[0]
@@ -296,7 +296,7 @@ SUITE = Suite(
     title="Sealed-bid auctions",
     description=(
         "A million auctions a seed, everybody in equilibrium, beside closed forms. Power: F(v) = v^2 on [0, 1]; "
-        "exponential: mean 3; irregular: U[0, 3] with probability 3/4, else U[3, 8]. `gain` is what a best response, "
+        "exponential: mean 3; irregular: U[0, 3] with probability 3/4, else U[3, 8]. gain is what a best response, "
         "found on a grid of bids and judged on fresh auctions, adds to the equilibrium utility."
     ),
     cases=(
@@ -317,10 +317,22 @@ SUITE = Suite(
             "Three formats, three laws, 2, 3 and 5 bidders: relative distance from theory and between formats.",
             seeds=1,
         ),
-        _revenue_case("myerson-uniform", "myerson", "Myerson's auction, 3 bidders.", law="uniform", **_SINGLE),
-        _revenue_case("myerson-exponential", "myerson", "Myerson's auction, 3 bidders.", law="exponential", **_SINGLE),
         _revenue_case(
-            "myerson-irregular", "myerson", "Myerson's auction with ironing, 3 bidders.", law="irregular", **_SINGLE
+            "myerson-uniform", "myerson", "Myerson's auction, 3 bidders, uniform values.", law="uniform", **_SINGLE
+        ),
+        _revenue_case(
+            "myerson-exponential",
+            "myerson",
+            "Myerson's auction, 3 bidders, exponential values.",
+            law="exponential",
+            **_SINGLE,
+        ),
+        _revenue_case(
+            "myerson-irregular",
+            "myerson",
+            "Myerson's auction with ironing, 3 bidders, irregular values.",
+            law="irregular",
+            **_SINGLE,
         ),
         _revenue_case("vcg-2x2", "vcg", "VCG, 2 additive bidders, 2 items U[0, 1].", **_TWO),
         _revenue_case("myerson-2x2", "myerson", "Myerson's auction item by item, same setting.", **_TWO),
@@ -425,21 +437,21 @@ SUITE = Suite(
             "Equilibrium bids (lines) and best responses found on a grid (dots), 3 bidders",
             f"{_MODULE}:draw_bids",
             tuple(f"{name}-{law}" for name in FORMATS for law in LAWS),
-            (8.4, 3.0),
+            (6.6, 2.8),
         ),
         Picture(
             "equivalence",
             "Revenue equivalence: simulated revenue of three formats on the line of theory",
             f"{_MODULE}:draw_equivalence",
             ("revenue-equivalence",),
-            (8.4, 3.0),
+            (6.6, 2.8),
         ),
         Picture(
             "regions",
             "What each pair of values receives",
             f"{_MODULE}:draw_regions",
             ("regions-optimal-menu", "regions-ama"),
-            (7.4, 3.6),
+            (6.6, 3.5),
         ),
     ),
 )

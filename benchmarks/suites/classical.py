@@ -49,7 +49,7 @@ def _response(game: StageGame, profile: Array, i: int) -> tuple[float, float]:
 
 
 def best_responses(seed: int, progress: Progress, *, game: str, rounds: int) -> Outcome:
-    """Damped best-response iteration from random actions in a game of continuous actions; then the largest deviation gain."""
+    """Damped best-response iteration from random actions in a game of continuous actions."""
     from walras.envs.registry import make
 
     rules: Any = make(game)
@@ -66,7 +66,7 @@ def best_responses(seed: int, progress: Progress, *, game: str, rounds: int) -> 
 
 
 def grid_equilibrium(seed: int, progress: Progress, *, game: str) -> Outcome:
-    """The lowest action all can take in a symmetric pure equilibrium of a game on a grid, found by trying all deviations."""
+    """The lowest action of a symmetric pure equilibrium of a game on a grid, found by trying all deviations."""
     from walras.envs.registry import make
 
     rules: Any = make(game, rounds=1)
@@ -83,7 +83,7 @@ def grid_equilibrium(seed: int, progress: Progress, *, game: str) -> Outcome:
 
 
 def grim_trigger(seed: int, progress: Progress, *, rounds: int) -> Outcome:
-    """The discount factor at which playing along with a grim trigger pays as much as leaving it, from recorded payoffs."""
+    """The discount factor from which on cooperation under a grim trigger pays, from recorded payoffs."""
     from walras.envs.play import play
     from walras.envs.registry import make
 
@@ -91,7 +91,7 @@ def grim_trigger(seed: int, progress: Progress, *, rounds: int) -> Outcome:
 
     def grim(observation: Array) -> Array:
         """Defect once anybody has defected (oneself included)."""
-        return (observation[:, 1:] > 0).any(axis=1).astype(np.int64)
+        return np.where((observation[:, 1:] > 0).any(axis=1), 1, 0)
 
     def defect(observation: Array) -> Array:
         return np.ones(len(observation), np.int64)
@@ -105,7 +105,8 @@ def grim_trigger(seed: int, progress: Progress, *, rounds: int) -> Outcome:
     def loyal(patience: float) -> bool:
         """Whether loyalty pays; the last round's payoffs go on for ever."""
         powers = patience ** np.arange(rounds)
-        return float(difference @ powers) + difference[-1] * powers[-1] * patience / (1 - patience) >= 0
+        ever_after = float(difference[-1] * powers[-1]) * patience / (1 - patience)
+        return float(difference @ powers) + ever_after >= 0
 
     low, high = 0.0, 1.0 - 1e-9
     while high - low > 1e-12:
@@ -128,7 +129,7 @@ def backward_induction(seed: int, progress: Progress, *, rounds: int, grid: int,
 
 
 def _round_values(game: DiscreteBargaining, now: int, later: Array) -> Array:
-    """Values (2,) at the start of round `now`, given those at the start of the next one, in today's money throughout."""
+    """Values (2,) at the start of round `now`, given those of the next, both as worth at the start of the game."""
     count = int(game.grid or 0)
     proposer = now % 2
     responder = 1 - proposer
@@ -173,7 +174,7 @@ def auction(seed: int, progress: Progress, *, game: str, bidders: int, rounds: i
 
 
 def econgym_stage(seed: int, progress: Progress, *, game: str) -> Outcome:
-    """econgym's closed-form action, and the payoff that econgym's own rules give when all take it."""
+    """Equilibrium action by econgym's closed form, and the payoff that its own rules give when all take it."""
     import econgym
 
     envs: dict[str, tuple[Callable[[], Any], str]] = {
@@ -192,21 +193,21 @@ def econgym_stage(seed: int, progress: Progress, *, game: str) -> Outcome:
 
 
 def econgym_threshold(seed: int, progress: Progress) -> Outcome:
-    """econgym's least discount factor of the grim trigger, default payoffs."""
+    """Least discount factor of the grim trigger by econgym, default payoffs."""
     import econgym
 
     return Outcome({"threshold": float(econgym.RepeatedPDEnv().equilibrium()["grim_threshold"])})
 
 
 def econgym_share(seed: int, progress: Progress, *, discount: float) -> Outcome:
-    """econgym's first proposer's share."""
+    """The first proposer's share by econgym."""
     import econgym
 
     return Outcome({"share": float(econgym.RubinsteinEnv(delta=discount).equilibrium()["proposer_share"])})
 
 
 def econgym_auction(seed: int, progress: Progress, *, rule: str, bidders: int, episodes: int) -> Outcome:
-    """econgym's closed-form bid, and the revenue its own rules give when all bid it."""
+    """Equilibrium bid by econgym's closed form, and the revenue its own rules give when all bid it."""
     import econgym
 
     env: Any = {"first": econgym.FirstPriceAuctionEnv, "second": econgym.SecondPriceEnv}[rule](bidders)

@@ -78,14 +78,13 @@ with contextlib.redirect_stdout(io.StringIO()):
 """
 _PROBE = """
 import json, sys, time
-start = time.process_time()
 exec({text!r}, {{}})
-print(json.dumps([time.process_time() - start, [name for name in {heavy!r} if name in sys.modules]]))
+print(json.dumps([time.process_time(), [name for name in {heavy!r} if name in sys.modules]]))
 """
 
 
 def fresh_process(seed: int, progress: Progress, *, what: str, repeats: int) -> Outcome:
-    """CPU seconds of `import walras` or of `walras --help` in fresh processes, and the heavy modules they load.
+    """CPU seconds of fresh processes that run `import walras` or `walras --help`, and the heavy modules they load.
 
     Raises:
         ValueError: If `what` is neither `"import"` nor `"help"`.
@@ -154,8 +153,8 @@ SUITE = Suite(
             f"{_MODULE}:native_dummy",
             {"bidders": 3, "lanes": 256, **_TURNS},
             requires=("stable_baselines3",),
-            description=f"{_ISSUE} Our SB3 VecEnv, 256 lanes, stepped without a learner; peer: SB3's DummyVecEnv around "
-            "as many of our single environments.",
+            description=f"{_ISSUE} Our SB3 VecEnv, 256 lanes, stepped without a learner; peer: SB3's "
+            "DummyVecEnv around as many of our single environments.",
         ),
         Case(
             "discrete-4096",
@@ -182,7 +181,9 @@ SUITE = Suite(
         Metric("speed", "episodes/s", "higher", "timing", "Our whole episodes per CPU second."),
         Metric("peer_speed", "episodes/s", "none", "timing", "The peer's whole episodes per CPU second, same run."),
         Metric("ratio", "×", "higher", "timing", "Our speed over the peer's: median over turns."),
-        Metric("cpu_seconds", "s", "lower", "timing", "CPU seconds beyond those of starting Python."),
+        Metric(
+            "cpu_seconds", "s", "lower", "timing", "CPU seconds of the whole process, the start of Python included."
+        ),
         Metric("heavy_modules", "", "lower", "value", f"How many of {', '.join(HEAVY)} were loaded."),
     ),
     targets=(

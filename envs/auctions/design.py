@@ -127,7 +127,7 @@ class AuctionDesign(Game[DesignState]):
                 raise ValueError(f"{name} must be nonnegative and finite, got {weight}")
         if demand not in DEMANDS:
             raise ValueError(f"demand must be one of {DEMANDS}, got {demand!r}")
-        if isinstance(respond, str) and respond not in ("truthful", "gradient"):
+        if respond not in ("truthful", "gradient") and not callable(respond):
             raise ValueError(f"respond must be 'truthful', 'gradient' or a callable, got {respond!r}")
         self.bidders, self.items, self.demand, self.profiles, self.horizon = bidders, items, demand, profiles, horizon
         self.over_weight, self.regret_weight, self.respond, self.grid = over_weight, regret_weight, respond, grid
@@ -244,6 +244,8 @@ class AuctionDesign(Game[DesignState]):
             return found
         assert callable(self.respond)
         reports: Array = np.maximum(self.respond(values, outcome), 0.0)
+        if reports.shape != values.shape or not np.isfinite(reports).all():
+            raise ValueError(f"respond: finite reports {values.shape} are needed, got shape {reports.shape} or NaN")
         return reports
 
     def _quantiles(self, at: Array) -> Array:

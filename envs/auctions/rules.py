@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 
 from walras.envs.auctions.equilibria import equilibrium_bids, is_truthful, known_numbers
@@ -297,6 +298,27 @@ class SealedBidAuction(Game[AuctionState]):
             cells = ["".join(f"{x:8.3f}" for x in part[lane, i]) for part in (values, state.bid, state.allocation)]
             lines.append(f"{i:>8} {cells[0]} {cells[1]} {cells[2]} {state.payment[lane, i]:8.3f}")
         return "\n".join(lines)
+
+    def render_rgb(self, state: AuctionState, lane: int = 0) -> npt.NDArray[np.uint8]:
+        """Bars of value, report and price for every bidder and item; winners' reports are filled."""
+        from walras.envs.picture import new_figure, to_rgb
+
+        values = state.value if state.round[lane] == 0 else state.sold_value
+        figure = new_figure(max(3.0, 1.0 + 0.8 * self.bidders * self.items), 2.6)
+        axes = figure.add_subplot()
+        at = np.arange(self.bidders * self.items)
+        won = state.allocation[lane].ravel()
+        axes.bar(at - 0.2, values[lane].ravel(), 0.38, color="#cbd5e1", label="value")
+        axes.bar(at + 0.2, state.bid[lane].ravel(), 0.38, color="none", edgecolor="#c2410c", label="report")
+        axes.bar(at + 0.2, state.bid[lane].ravel() * won, 0.38, color="#c2410c", label="share won")
+        places = [(i, j) for i in range(self.bidders) for j in range(self.items)]
+        paid = state.payment[lane]
+        names = [f"bidder {i}\npays {paid[i]:.3g}" if self.items == 1 else f"{i}: item {j}" for i, j in places]
+        axes.set_xticks(at, names, fontsize=7)
+        axes.set_title(f"round {int(state.round[lane])} of {self.rounds}, revenue {paid.sum():.3f}", fontsize=9)
+        axes.legend(fontsize=7, frameon=False)
+        figure.tight_layout()
+        return to_rgb(figure)
 
 
 def _down(x: Array) -> Array:
