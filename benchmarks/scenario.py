@@ -85,7 +85,7 @@ class Scenario:
         game = make(self.game, **self.parameters)
         roles = [role.name for role in game.roles if role.count is not None]
         metrics = [Metric(f"return.{name}", better="higher") for name in (*roles, *game.agents)]
-        params = {
+        params: dict[str, Any] = {
             "game": self.game,
             "parameters": dict(self.parameters),
             "seats": dict(self.seats),
@@ -131,7 +131,7 @@ def load_scenario(path: str | Path) -> Scenario:
 def measure(
     seed: int, progress: Progress, *, game: str, parameters: Mapping[str, Any], seats: Mapping[str, Any], episodes: int
 ) -> Outcome:
-    """Play the scenario's episodes under one seed: mean return of every agent and role, of all together, and mean length."""
+    """Play the episodes of one seed: mean return of every agent and role, of all together, and mean length."""
     rules = make(game, **parameters)
     policies = _policies(seats)
     totals, steps = np.zeros(rules.n_agents), 0

@@ -11,8 +11,8 @@ import walras
 from walras.algorithms.regret_matching import RegretMatching
 from walras.envs.auctions.bundles import OPTIMAL_MENUS
 from walras.envs.auctions.mechanisms import PostedMenu
-from walras.envs.auctions.theory import revenue
 from walras.envs.auctions.priors import Uniform
+from walras.envs.auctions.theory import revenue
 
 matplotlib.use("Agg")
 INK, ACCENT, SOFT = "#1f2933", "#c2410c", "#2563eb"

@@ -188,7 +188,8 @@ def test_gradient_answers_find_nothing_in_a_truthful_auction(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "mechanism"), [("reserve", SecondPrice), ("first-price-reserve", FirstPrice), ("posted-price", PostedPrice)]
+    ("name", "mechanism"),
+    [("reserve", SecondPrice), ("first-price-reserve", FirstPrice), ("posted-price", PostedPrice)],
 )
 def test_price_families_are_the_mechanisms_of_that_name(name, mechanism):
     bids = RNG(0).random((40, 3, 2))
@@ -295,9 +296,7 @@ def test_options_are_bundles_or_single_items_after_the_null_option(demand, optio
     assert bundles(3, demand).shape == (options, 3)
     assert nodes(3, 3, 2) == 3**6
     bids = RNG(0).random((5, 2, 3))
-    menu = node_menus(
-        bids, RNG(1).random((3**3, options)), grid=2, low=np.zeros(3), high=np.ones(3), demand=demand
-    )
+    menu = node_menus(bids, RNG(1).random((3**3, options)), grid=2, low=np.zeros(3), high=np.ones(3), demand=demand)
     assert menu.items.shape == (5, 2, options + 1, 3) and menu.prices.shape == (5, 2, options + 1)
     np.testing.assert_array_equal(menu.items[:, :, 0], 0.0)
     np.testing.assert_array_equal(menu.prices[:, :, 0], 0.0)

@@ -133,9 +133,13 @@ def bad_actions(space):
 def legal(env, agent=None):
     """A legal action of the agent who is asked."""
     if isinstance(env, SeatEnv):
-        mask, space = (env.action_masks(), env.action_space) if isinstance(env.action_space, spaces.Discrete) else (
-            None,
-            env.action_space,
+        mask, space = (
+            (env.action_masks(), env.action_space)
+            if isinstance(env.action_space, spaces.Discrete)
+            else (
+                None,
+                env.action_space,
+            )
         )
     else:
         seen = env._observe(agent)
@@ -168,12 +172,12 @@ def test_the_single_door_refuses_a_bad_action_and_goes_on_as_if_it_had_not_been_
 def test_the_vector_door_refuses_a_batch_with_one_bad_action(id, name):
     game = make(id)
     agent = game.agents[-1]
-    env, twin = (SeatVectorEnv(game, num_envs=3, agent=agent, others="random", horizon=LONGEST) for _ in range(2))
+    env, twin = (SeatVectorEnv(game, num_envs=6, agent=agent, others="random", horizon=LONGEST) for _ in range(2))
     _, info = env.reset(seed=5)
     twin.reset(seed=5)
     space = env.single_action_space
     mask = info["action_mask"].astype(bool) if "action_mask" in info else None
-    good = sample_batch(space, 3, mask, np.random.default_rng(0))
+    good = sample_batch(space, 6, mask, np.random.default_rng(0))
     bad = list(good)
     bad[1] = bad_actions(space)[name]
     before = env.snapshot()

@@ -22,7 +22,8 @@ def _own_registry(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "id", ["Auction-v0", "mine/Auction", "mine/auction-v0", "mine/Auction-v", "mine/Auc tion-v0", "/Auction-v0", "a/b/C-v0"]
+    "id",
+    ["Auction-v0", "mine/Auction", "mine/auction-v0", "mine/Auction-v", "mine/Auc tion-v0", "/Auction-v0", "a/b/C-v0"],
 )
 def test_a_malformed_id_is_refused(id):
     with pytest.raises(ValueError, match=r"id: .* is not of the form 'namespace/CamelName-v0'"):
@@ -97,7 +98,9 @@ def test_gymnasiums_spec_goes_to_json_and_back_with_the_games_parameters(id):
 
 
 def test_a_spec_with_parameters_rebuilds_the_same_environment():
-    env = gymnasium.make("walras/SealedBidAuction-v0", bidders=5, mechanism={"mechanism": "SecondPrice", "reserve": 0.5})
+    env = gymnasium.make(
+        "walras/SealedBidAuction-v0", bidders=5, mechanism={"mechanism": "SecondPrice", "reserve": 0.5}
+    )
     again = gymnasium.make(EnvSpec.from_json(env.spec.to_json())).unwrapped
     assert again.game.bidders == 5 and again.game.mechanism.reserve == 0.5
 

@@ -117,7 +117,9 @@ def auctions(draw, budgets=True):
     law = draw(st.sampled_from([Uniform(0, 1), Uniform(2, 5), Power(2.0), Exponential(0.5)]))
     laws = Prior.iid(law, n, m)
     kind = draw(
-        st.sampled_from(["first", "second", "all", "bundle", "posted", "vcg", "myerson", "bundle-myerson", "ama", "menu"])
+        st.sampled_from(
+            ["first", "second", "all", "bundle", "posted", "vcg", "myerson", "bundle-myerson", "ama", "menu"]
+        )
     )
     reserve = draw(st.sampled_from([0.0, 0.3, 2.5]))
     demand = "additive"
@@ -334,6 +336,16 @@ def test_audit_compares_with_the_truth_against_the_same_reports():
     np.testing.assert_allclose(facts["regret"], [[0.4, 0.0]])
 
 
+def test_audit_speaks_of_the_round_that_was_played_not_of_the_next_values():
+    game = SealedBidAuction(2, rounds=3, mechanism=PostedPrice(0.5), audit=True)
+    state, utility = after(game, [[[0.2], [0.9]]], [[[0.8], [0.1]]])
+    assert (state.value != state.sold_value).all()
+    facts = game.info(state, "bidder")
+    np.testing.assert_allclose(facts["utility"], utility)
+    np.testing.assert_allclose(facts["truthful_utility"], [[0.3, 0.0]])  # bidder 0 is served first
+    np.testing.assert_allclose(facts["regret"], [[0.3, 0.4]])
+
+
 def test_regret_is_not_claimed_for_bidders_whom_the_mechanism_was_not_made_for():
     game = SealedBidAuction(2, 2, mechanism="second-price", demand="unit", audit=True)
     assert "regret" not in walras.play(game, "random", batch=3, seed=0).info("bidder")
@@ -422,6 +434,7 @@ def test_priors_and_mechanisms_may_be_objects_names_or_dicts():
     assert isinstance(objects.prior, Independent)
     for other in (dicts, names):
         np.testing.assert_array_equal(
-            walras.play(objects, "random", batch=5, seed=0).returns, walras.play(other, "random", batch=5, seed=0).returns
+            walras.play(objects, "random", batch=5, seed=0).returns,
+            walras.play(other, "random", batch=5, seed=0).returns,
         )
     assert "SecondPrice(reserve=0.25)" in repr(objects)

@@ -50,8 +50,10 @@ def list_(*, json: Flag = False) -> int:
     console = Console()
     shown = {"games": ("id", "title", "source", "status"), "suites": ("name", "title", "cases", "status")}
     for name, rows in tables.items():
-        columns = shown.get(name) or tuple(dict.fromkeys(key for row in rows for key in row))
-        table = Table(*columns, title=name, title_justify="left", show_edge=False, pad_edge=False)
+        columns = shown.get(name) or tuple(dict.fromkeys(key for row in rows for key in row if key != "entry"))
+        table = Table(title=name, title_justify="left", box=None, pad_edge=False, title_style="bold")
+        for k, column in enumerate(columns):
+            table.add_column(column, no_wrap=k == 0)
         for row in rows:
             table.add_row(*(str(row.get(column, "")) for column in columns))
         console.print(table)
@@ -159,9 +161,8 @@ def train(
         "standard_error": measured.standard_error(trained.agent), "version": walras.__version__,
     }  # fmt: skip
     (out / f"{stem}.json").write_text(json_.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    print(
-        f"{trained.agent}: mean return {facts['mean_return']:.6g} +- {facts['standard_error']:.2g} over {episodes} episodes"
-    )
+    mean, error = measured.mean(trained.agent), measured.standard_error(trained.agent)
+    print(f"{trained.agent}: mean return {mean:.6g} +- {error:.2g} over {episodes} episodes")
     for truth in game.truths():
         print(f"{truth.kind}: {truth.name} = {truth.value:.6g}   ({truth.source})")
     print(path)
