@@ -233,7 +233,7 @@ def _bids(
     for i, agent in enumerate(auction.agents):
         if agent != skip:
             action = policies[agent](observed[:, i], mask=None, rng=rng)
-            bids[:, i] = auction.bids(fit(action, (len(values),), f"policy of {agent!r}"))
+            bids[:, i] = auction.bids(fit(action, (len(values),), "policy", agent))
     return bids
 
 

@@ -168,7 +168,7 @@ def constant(game: Game[Any], agent: str, action: Any) -> Constant:
         ValueError: if the action lies outside the space.
     """
     space = _space(game, agent)
-    checked = ActionFit(space)(np.asarray(action)[None], (1,), f"action of {agent!r}")[0]
+    checked = ActionFit(space)(np.asarray(action)[None], (1,), "action", agent)[0]
     return Constant(_plain(checked.tolist()))
 
 

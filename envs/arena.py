@@ -7,6 +7,7 @@ from typing import Any, Generic, NamedTuple, cast
 
 import numpy as np
 
+from walras.envs.deck import Deck
 from walras.envs.game import Array, Game, Observation, Policy, S, put, take
 from walras.envs.lanes import Clock, LaneRandom, clock
 from walras.envs.seats import default_policy, fill_seats
@@ -47,6 +48,10 @@ class Arena(Generic[S]):
         self.simultaneous = type(game).movers is Game.movers
         self.masked = {role.name: False for role in game.roles}
         self._fit = {role.name: ActionFit(role.action_space) for role in game.roles}
+        # Who is asked, in which order: (role, [(number in the role, agent, number among all)]); needed at every step.
+        self._asked = [
+            (role, [(i, agent, game.seat[agent][2]) for i, agent in enumerate(role.agents)]) for role in game.roles
+        ]
         self._dealt = False
 
     # -- episodes ------------------------------------------------------------------------------------------------------
@@ -57,25 +62,32 @@ class Arena(Generic[S]):
         self.elapsed = np.zeros(self.batch, np.int64)
         self._world = LaneRandom(self.clock)
         self._policy_random: dict[str, LaneRandom] = {}
+        self._deck = Deck(self.game) if self.batch == 1 else None
         self._dealt = False
 
     def deal(self, index: Array | None = None) -> None:
         """Begin the next episode in the lanes `index` (all by default)."""
         if not self._dealt:
-            self.state = self.game.initial(self.batch, self._world.at(self.clock))
+            self.state = self._initial()
             self._dealt = True
             self.masked = {role.name: self.game.legal(self.state, role.name) is not None for role in self.game.roles}
             return
         if index is None or len(index) == self.batch:
-            self.clock = self.clock._replace(episode=self.clock.episode + _ONE, step=np.zeros_like(self.clock.step))
-            self.elapsed = np.zeros_like(self.elapsed)
-            self.state = self.game.initial(self.batch, self._world.at(self.clock))
+            self.clock.episode[:] += _ONE
+            self.clock.step[:] = 0
+            self.elapsed[:] = 0
+            self.state = self._initial()
         elif len(index):
             self.clock.episode[index] += _ONE
             self.clock.step[index] = 0
             self.elapsed[index] = 0
             lanes = Clock(*(word[index] for word in self.clock))
             self.state = put(self.state, index, self.game.initial(len(index), LaneRandom(lanes)))
+
+    def _initial(self) -> S:
+        if self._deck is not None:
+            return self._deck.deal(self.clock)
+        return self.game.initial(self.batch, self._world.at(self.clock))
 
     def step(self, given: Mapping[str, Any], index: Array | None = None) -> Ended:
         """One step of the rules in the lanes `index` (all by default).
@@ -92,7 +104,7 @@ class Arena(Generic[S]):
         whole = index is None or len(index) == self.batch
         state = self.state if whole else take(self.state, cast(Array, index))
         now = self.clock if whole else Clock(*(word[index] for word in self.clock))
-        now = now._replace(step=now.step + _ONE)
+        now = Clock(now.key, now.lane, now.episode, now.step + _ONE)
         lanes = self.batch if whole else len(cast(Array, index))
         actions = self._actions(state, given, now, lanes)
         if whole:  # only now, so that refused actions leave no trace
@@ -104,7 +116,8 @@ class Arena(Generic[S]):
         terminated = self.game.terminal(state)
         if whole:
             self.state = state
-            self.elapsed = elapsed = self.elapsed + 1
+            self.elapsed += 1
+            elapsed = self.elapsed
         else:
             self.state = put(self.state, cast(Array, index), state)
             self.elapsed[index] += 1
@@ -146,7 +159,7 @@ class Arena(Generic[S]):
     def check(self, agent: str, action: Any) -> None:
         """Raise `ValueError` if `action` (*shape), for a batch of one, is outside the agent's space or illegal now."""
         role, i, k = self.game.seat[agent]
-        chosen = self._fit[role.name](np.asarray(action)[None], (1,), f"actions of {agent!r}")
+        chosen = self._fit[role.name](np.asarray(action)[None], (1,), "actions", agent)
         if self.masked[role.name]:
             moves = None if self.simultaneous else self.game.movers(self.state)[:, k]
             self._check_legal(chosen, self.state, role.name, i, agent, moves)
@@ -164,14 +177,13 @@ class Arena(Generic[S]):
     def _actions(self, state: S, given: Mapping[str, Any], now: Clock, lanes: int) -> dict[str, Array]:
         movers = None if self.simultaneous else self.game.movers(state)
         actions = {}
-        for role in self.game.roles:
+        for role, asked in self._asked:
             observed: Observation | None = None
-            joint = empty(role.action_space, lanes, role.size)
-            for i, agent in enumerate(role.agents):
-                k = self.game.seat[agent][2]
+            joint = empty(role.action_space, lanes, len(asked))
+            for i, agent, k in asked:
                 moves = None if movers is None else movers[:, k]
                 if agent in given:
-                    chosen = self._fit[role.name](given[agent], (lanes,), f"actions of {agent!r}")
+                    chosen = self._fit[role.name](given[agent], (lanes,), "actions", agent)
                     if self.masked[role.name]:
                         self._check_legal(chosen, state, role.name, i, agent, moves)
                     joint[:, i] = chosen
@@ -180,7 +192,7 @@ class Arena(Generic[S]):
                 elif agent in self.policies:
                     if observed is None:
                         observed = cast_observation(role.observation_space, self.game.observe(state, role.name))
-                    own = pick(observed, (slice(None), i))
+                    own = observed[:, i] if isinstance(observed, np.ndarray) else pick(observed, (slice(None), i))
                     mask = self._mask(state, role.name, i, moves) if self.masked[role.name] else None
                     joint[:, i] = self._ask(agent, k, own, mask, moves, now, lanes)
                 else:
@@ -198,13 +210,13 @@ class Arena(Generic[S]):
             rng = self._policy_random[agent] = LaneRandom(now, stream=k + 1)
         if moves is None or moves.all():
             return self._fit[role.name](
-                self.policies[agent](own, mask=mask, rng=rng.at(now)), (lanes,), f"policy of {agent!r}"
+                self.policies[agent](own, mask=mask, rng=rng.at(now)), (lanes,), "policy", agent
             )
         where = np.flatnonzero(moves)
         at = Clock(*(word[where] for word in now))
         part = self.policies[agent](pick(own, where), mask=None if mask is None else mask[where], rng=rng.at(at))
         result = empty(role.action_space, lanes)
-        result[where] = self._fit[role.name](part, (len(where),), f"policy of {agent!r}")
+        result[where] = self._fit[role.name](part, (len(where),), "policy", agent)
         return result
 
     def _check_legal(self, chosen: Array, state: S, role: str, i: int, agent: str, moves: Array | None) -> None:
@@ -244,6 +256,7 @@ class Arena(Generic[S]):
         self.deal()
         self.state = restored
         self.clock = Clock(*(np.array(arrays[f"clock.{name}"]) for name in Clock._fields))
+        self._deck = Deck(self.game) if self.batch == 1 else None
         self.elapsed = np.array(arrays["elapsed"])
 
     def over(self) -> Array:

@@ -414,7 +414,7 @@ def equilibria_play_inside_the_spaces(target: str | Game[Any]) -> None:
     for agent, (role, _, _) in game.seat.items():
         policy = known.get(agent, known.get(role.name))
         if policy is not None:
-            ActionFit(role.action_space)(policy(arena.observe(agent)), (4,), f"equilibrium policy of {agent!r}")
+            ActionFit(role.action_space)(policy(arena.observe(agent)), (4,), "equilibrium policy", agent)
     play(_cut(game), "random", batch=2, seed=0)
 
 

@@ -300,10 +300,18 @@ class _Walk:
         least, most = low[0, n], high[0, n]
         constant = most - least <= 1e-9 * max(1.0, abs(most))
         return Facts(
-            states=self.states, moves=self.moves, low=float(low[0, :n].min()), high=float(high[0, :n].max()),
-            total=float(0.5 * (least + most)) if constant else None, identical=identical, steps=int(steps[0]),
-            chances=int(chances[0]), outcomes=self.outcomes, simultaneous=self.simultaneous,
-            perfect=self.perfect, early=early,
+            states=self.states,
+            moves=self.moves,
+            low=float(low[0, :n].min()),
+            high=float(high[0, :n].max()),
+            total=float(0.5 * (least + most)) if constant else None,
+            identical=identical,
+            steps=int(steps[0]),
+            chances=int(chances[0]),
+            outcomes=self.outcomes,
+            simultaneous=self.simultaneous,
+            perfect=self.perfect,
+            early=early,
         )
 
 

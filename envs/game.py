@@ -198,11 +198,14 @@ class Game(abc.ABC, Generic[S]):
         """The state whose `snapshot` is `arrays`; `like` is any state of this game (it gives the structure).
 
         Raises:
-            ValueError: if a field is missing, unknown, or of another dtype or lane shape.
+            ValueError: if a field is missing, unknown, or of another dtype or lane shape, or lanes differ in number.
         """
         expected = dict(_flatten(like, ""))
         if expected.keys() != arrays.keys():
             raise ValueError(f"arrays: fields {sorted(arrays)} given, {sorted(expected)} needed")
+        lanes = {np.shape(value)[:1] for value in arrays.values()}
+        if len(lanes) > 1:
+            raise ValueError(f"arrays: all need the same number of lanes, got {sorted(lanes)}")
         for name, value in expected.items():
             given = np.asarray(arrays[name])
             if given.dtype != value.dtype or given.shape[1:] != value.shape[1:]:
@@ -274,9 +277,9 @@ def lanes_of(state: tuple[Any, ...]) -> int:
     return lanes_of(first) if isinstance(first, tuple) else len(first)
 
 
-def take(state: S, index: Array) -> S:
+def take(state: S, index: Array | slice) -> S:
     """The lanes `index` of a state, in that order (a lane may appear several times: tree search clones it)."""
-    return cast(S, _map(lambda a: a[index], state))
+    return type(state)(*[take(field, index) if isinstance(field, tuple) else field[index] for field in state])
 
 
 def put(state: S, index: Array, lanes: S) -> S:

@@ -51,10 +51,10 @@ def clock(seed: int | list[int], batch: int, lane: int = 0) -> Clock:
     Raises:
         ValueError: if `batch < 1`, a seed or `lane` is negative, or the list's length is not `batch`.
     """
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, got {batch}")
-    if not 0 <= lane < 2**32 - batch:
-        raise ValueError(f"lane must lie in [0, 2**32 - batch), got {lane}")
+    if not _whole(batch) or batch < 1:
+        raise ValueError(f"batch must be an integer of at least 1, got {batch!r}")
+    if not _whole(lane) or not 0 <= lane < 2**32 - batch:
+        raise ValueError(f"lane must be an integer in [0, 2**32 - batch), got {lane!r}")
     if isinstance(seed, list):
         if len(seed) != batch:
             raise ValueError(f"seed: a list must hold one seed for each of the {batch} lanes, got {len(seed)}")
@@ -66,8 +66,12 @@ def clock(seed: int | list[int], batch: int, lane: int = 0) -> Clock:
     return Clock(key, lanes, np.zeros(batch, np.uint64), np.zeros(batch, np.uint64))
 
 
+def _whole(number: Any) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
 def _key(seed: int) -> Words:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if not _whole(seed) or seed < 0:
         raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
     key: Words = np.random.SeedSequence(int(seed)).generate_state(2, np.uint64).astype(np.uint64, copy=False)
     return key

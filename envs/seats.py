@@ -138,22 +138,33 @@ class _Model:
 
 
 @dataclass(frozen=True)
-class _Keywords:
-    """A callable that is given just those of `mask` and `rng` which its signature names."""
+class _Plain:
+    """A callable that takes the observation only."""
 
     policy: Policy
-    names: tuple[str, ...]
+
+    def __call__(self, observation: Observation, *, mask: object = None, rng: object = None) -> Any:
+        return self.policy(observation)
+
+
+@dataclass(frozen=True)
+class _Keyword:
+    """A callable that names one of `mask` and `rng`."""
+
+    policy: Policy
+    name: str
 
     def __call__(self, observation: Observation, **keywords: Any) -> Any:
-        return self.policy(observation, **{name: keywords[name] for name in self.names})
+        return self.policy(observation, **{self.name: keywords[self.name]})
 
 
 def _with_keywords(policy: Policy) -> Policy:
+    """The policy, called with just those of `mask` and `rng` that its signature names."""
     try:
         parameters = inspect.signature(policy).parameters
     except (TypeError, ValueError):  # ufuncs and some builtins tell no signature: they take the observation only
-        return _Keywords(policy, ())
+        return _Plain(policy)
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return policy
-    names = tuple(name for name in ("mask", "rng") if name in parameters)
-    return policy if len(names) == 2 else _Keywords(policy, names)
+    named = [name for name in ("mask", "rng") if name in parameters]
+    return policy if len(named) == 2 else _Keyword(policy, named[0]) if named else _Plain(policy)

@@ -57,42 +57,49 @@ class ActionFit:
         self.space = space
         self.shape = cast(tuple[int, ...], space.shape)
         self.dtype = np.dtype(cast(Any, space.dtype))
-        self._is_box = isinstance(space, spaces.Box)
-        self._kinds = "fiub" if self._is_box else "iub"
+        self._floating = self.dtype.kind == "f"
+        self._kinds = "fiub" if self._floating else "iub"
         low, top = (space.low, space.high) if isinstance(space, spaces.Box) else _integer_range(space)
         high = np.asarray(top) if isinstance(space, spaces.Box) else np.asarray(top) - 1
         low = np.asarray(low)
+        if self._floating:  # infinite bounds admit every number, but not infinity
+            low, high = np.maximum(low, np.finfo(self.dtype).min), np.minimum(high, np.finfo(self.dtype).max)
         self._low, self._high = low, high
         self._uniform = bool(low.size) and bool((low == low.flat[0]).all() and (high == high.flat[0]).all())
         self._least: float = low.flat[0].item() if self._uniform else 0.0
         self._most: float = high.flat[0].item() if self._uniform else 0.0
 
-    def __call__(self, actions: Any, lead: tuple[int, ...], name: str) -> Array:
+    def __call__(self, actions: Any, lead: tuple[int, ...], what: str, agent: str) -> Array:
         """`actions` as an array (*lead, *shape) in the space's dtype.
 
         Raises:
-            ValueError: naming `name`, if the shape is wrong, a number is NaN or outside the space, or a number of an
-                integer space is not an integer.
+            ValueError: naming `what` of which `agent`, if the shape is wrong, a number is NaN or outside the space,
+                or a number of an integer space is not an integer.
         """
         try:
             array = np.asarray(actions)
         except ValueError as error:
-            raise ValueError(f"{name}: actions of unequal shapes cannot form an array") from error
+            raise self._unfit(what, agent, "actions of unequal shapes cannot form an array") from error
         if array.shape != lead + self.shape:
-            raise ValueError(f"{name}: shape {array.shape} given, {lead + self.shape} needed ({self.space})")
+            raise self._unfit(what, agent, f"shape {array.shape} given, {lead + self.shape} needed ({self.space})")
         if array.dtype.kind not in self._kinds:
             wanted = "numbers" if "f" in self._kinds else "integers"
-            raise ValueError(f"{name}: dtype {array.dtype} given, {wanted} needed ({self.space})")
-        if self._is_box and array.dtype != self.dtype:
-            array = array.astype(self.dtype)  # before comparing: 0.1 is no more than a float32 bound of 0.1
+            raise self._unfit(what, agent, f"dtype {array.dtype} given, {wanted} needed ({self.space})")
+        if self._floating and array.dtype != self.dtype:
+            with np.errstate(over="ignore"):  # too large a number becomes infinite, which is refused
+                array = array.astype(self.dtype)  # before comparing: 0.1 is no more than a float32 bound of 0.1
         if array.size <= 4 and self._uniform:  # a list beats an array for a handful of numbers
             inside = all(self._least <= x <= self._most for x in array.ravel().tolist())
         else:
             inside = bool(((array >= self._low) & (array <= self._high)).all())
         if not inside:
             worst = array[~((array >= self._low) & (array <= self._high))].flat[0]
-            raise ValueError(f"{name}: {worst} lies outside the action space {self.space}")
+            raise self._unfit(what, agent, f"{worst} lies outside the action space {self.space}")
         return array if array.dtype == self.dtype else array.astype(self.dtype)
+
+    @staticmethod
+    def _unfit(what: str, agent: str, problem: str) -> ValueError:
+        return ValueError(f"{what} of {agent!r}: {problem}")
 
 
 def _integer_range(space: gymnasium.Space[Any]) -> tuple[Any, Any]:

@@ -9,9 +9,10 @@ import gymnasium
 import numpy as np
 import pettingzoo
 import pytest
-import walras
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
+
+import walras
 from walras.envs.check import Probe
 from walras.envs.doors.aec import GameAECEnv
 from walras.envs.doors.parallel import GameParallelEnv
@@ -517,7 +518,7 @@ def test_doors_name_the_argument_that_does_not_fit(door, arguments, error, named
 def test_doors_take_an_id_or_a_game_but_no_parameters_beside_a_finished_game():
     with pytest.raises(TypeError, match=r"parameters \['stop'\]"):
         SeatEnv(Turns(), stop=0.2)
-    with pytest.raises(TypeError, match="game: an id or a walras.Game"):
+    with pytest.raises(TypeError, match=r"game: an id or a walras\.Game"):
         SeatEnv(3)
     for number in (0, -1, 2.5):
         with pytest.raises(ValueError, match="num_envs"):
@@ -580,6 +581,68 @@ def test_the_horizon_truncates_and_the_rules_terminate():
     both = SeatEnv(Walk(goal=-1.0), horizon=1)  # the rules end the episode just at the horizon
     both.reset(seed=0)
     assert both.step(np.zeros(1, np.float32))[2:4] == (True, False)
+
+
+def test_a_step_after_the_end_is_refused_until_the_reset():
+    for env in (SeatEnv(Walk(), horizon=1), SeatEnv("walras/DiscreteAuction-v0")):
+        action = env.action_space.sample() * 0
+        env.reset(seed=0)
+        env.step(action)
+        ended = env.snapshot()
+        with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
+            env.step(action)
+        env.reset()
+        env.step(action)
+        env.reset(seed=0)
+        env.restore(ended)
+        with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
+            env.step(action)
+
+
+def test_infinite_actions_are_refused_in_unbounded_spaces_too():
+    class Free(Walk):
+        def __init__(self):
+            self.goal = np.inf
+            free = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+            self.roles = (walras.Role("walker", None, free, free),)
+
+    env = SeatEnv(Free())
+    env.reset(seed=0)
+    for action in (np.inf, -np.inf, np.nan, 1e300):  # the last one is infinite in float32
+        with pytest.raises(ValueError, match="'walker'"):
+            env.step(np.array([action]))
+    assert np.isfinite(env.step(np.array([1e30]))[1])
+
+
+def test_boxes_of_integers_take_integers_in_their_range_only():
+    class Steps(Walk):
+        def __init__(self):
+            self.goal = np.inf
+            pixel = spaces.Box(0, 200, (1,), np.uint8)
+            self.roles = (walras.Role("walker", None, Walk().roles[0].observation_space, pixel),)
+
+    env = SeatEnv(Steps())
+    env.reset(seed=0)
+    for action in (np.array([300]), np.array([-1]), np.array([0.5]), np.array([201], np.uint8)):
+        with pytest.raises(ValueError, match="'walker'"):
+            env.step(action)
+    assert env.step(np.array([20]))[1] < -20
+
+
+def test_numbers_are_compared_with_the_bounds_in_the_dtype_of_the_space():
+    class Tenth(Walk):
+        def __init__(self):
+            self.goal = np.inf
+            self.roles = (
+                walras.Role("walker", None, Walk().roles[0].observation_space, spaces.Box(0, np.float32(0.7), (1,))),
+            )
+
+    assert float(np.float32(0.7)) < 0.7
+    env = SeatEnv(Tenth())
+    env.reset(seed=0)
+    env.step(np.array([0.7]))
+    with pytest.raises(ValueError, match="'walker'"):
+        env.step(np.array([0.7001]))
 
 
 def test_infos_can_be_left_out():
@@ -740,3 +803,77 @@ def test_a_snapshot_that_does_not_fit_is_refused(change):
     with pytest.raises(ValueError, match="arrays"):
         env.restore(arrays)
     np.testing.assert_equal(env.snapshot(), before)
+
+
+# -- what other libraries ask of a door --------------------------------------------------------------------------------
+
+
+def test_both_pettingzoo_doors_show_the_whole_state_to_a_central_critic():
+    game = walras.make("walras/SealedBidAuction-v0", bidders=2)
+    turns, together = GameAECEnv(game), GameParallelEnv(game)
+    turns.reset(seed=3)
+    together.reset(seed=3)
+    assert together.state_space.contains(together.state())  # budgets without a limit are cut to finite numbers
+    np.testing.assert_array_equal(turns.state(), together.state())
+    values = together.snapshot()["state.value"].ravel().astype(np.float32)
+    assert set(values) <= set(together.state())
+
+
+def test_gymnasiums_wrappers_count_the_episodes_of_both_doors():
+    single = gymnasium.wrappers.RecordEpisodeStatistics(SeatEnv(Walk()))
+    single.reset(seed=1)
+    rewards = [single.step(np.zeros(1, np.float32)) for _ in range(7)]
+    assert rewards[-1][4]["episode"]["l"] == 7
+    assert rewards[-1][4]["episode"]["r"] == pytest.approx(sum(step[1] for step in rewards))
+    vector = gymnasium.wrappers.vector.RecordEpisodeStatistics(SeatVectorEnv(Walk(), num_envs=3))
+    vector.reset(seed=1)
+    for _ in range(7):
+        *_, info = vector.step(np.zeros((3, 1), np.float32))
+    assert info["episode"]["l"].tolist() == [7, 7, 7]
+    assert info["episode"]["r"][0] == pytest.approx(rewards[-1][4]["episode"]["r"])
+
+
+def test_sb3_wrappers_work_on_the_native_batch():
+    sb3 = pytest.importorskip("walras.envs.doors.sb3", reason="needs stable_baselines3")
+    from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
+
+    env = VecNormalize(VecMonitor(sb3.SeatVecEnv(Walk(), 3, seed=1)), norm_reward=False)
+    env.reset()
+    for _ in range(7):
+        _, _, over, infos = env.step(np.zeros((3, 1), np.float32))
+    assert over.all() and [info["episode"]["l"] for info in infos] == [7, 7, 7]
+
+
+def test_the_sb3_door_answers_for_every_lane_and_refuses_to_be_changed():
+    sb3 = pytest.importorskip("walras.envs.doors.sb3", reason="needs stable_baselines3")
+    env = sb3.SeatVecEnv(Turns(), 3, others="random", seed=1)
+    env.reset()
+    assert env.get_attr("agent") == ["player_0"] * 3 and len(env.get_attr("game", indices=[0, 2])) == 2
+    masks = env.env_method("action_masks", indices=[2])
+    np.testing.assert_array_equal(masks, env.action_masks()[2:])
+    with pytest.raises(AttributeError, match="'horizon' cannot be set"):
+        env.set_attr("horizon", 3)
+    assert env.env_is_wrapped(gymnasium.Wrapper) == [False] * 3
+    for number in (0, 1.5):
+        with pytest.raises(ValueError, match="num_envs"):
+            sb3.SeatVecEnv(Turns(), number)
+
+
+def test_the_sb3_door_starts_again_from_the_seed_it_is_given():
+    sb3 = pytest.importorskip("walras.envs.doors.sb3", reason="needs stable_baselines3")
+    env = sb3.SeatVecEnv(Walk(), 2)
+    assert env.seed(4) == [4, 4]
+    first, following = env.reset(), env.reset()
+    env.seed(4)
+    np.testing.assert_array_equal(env.reset(), first)
+    np.testing.assert_array_equal(first, SeatVectorEnv(Walk(), num_envs=2).reset(seed=4)[0])
+    assert (following != first).all()
+
+
+def test_the_sb3_door_tells_the_games_facts_when_asked():
+    sb3 = pytest.importorskip("walras.envs.doors.sb3", reason="needs stable_baselines3")
+    for infos in (False, True):
+        env = sb3.SeatVecEnv("walras/RepeatedAuction-v0", 2, infos=infos, seed=0)
+        env.reset()
+        told = env.step(np.full((2, 1), 0.9, np.float32))[3]
+        assert all(("payment" in info) == infos for info in told)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
 from walras.envs.lanes import WORLD, Clock, LaneRandom, clock
 
 WORD = st.integers(0, 2**32 - 2)
@@ -152,6 +153,8 @@ def test_other_dtypes_and_output_arrays_are_refused():
     [
         ((0, 0), "batch"),
         ((0, -3), "batch"),
+        ((0, 2.5), "batch"),
+        ((0, 2, 1.5), "lane"),
         ((-1, 2), "seed"),
         ((1.5, 2), "seed"),
         ((True, 2), "seed"),

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import walras
 from gymnasium import spaces
+
+import walras
 from walras.envs import seats
 from walras.envs.lanes import LaneRandom, clock
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-import walras
 from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import walras
 from walras.envs.doors.aec import GameAECEnv
 from walras.envs.doors.parallel import GameParallelEnv
 from walras.envs.doors.single import SeatEnv

@@ -7,8 +7,9 @@ import gymnasium
 import numpy as np
 import pettingzoo
 import pytest
-import walras
 from gymnasium.envs.registration import EnvSpec
+
+import walras
 from walras.envs import registry
 
 ENTRY = "walras.envs.auctions.rules:SealedBidAuction"

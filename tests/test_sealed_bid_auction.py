@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-import walras
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import walras
 from walras.envs.auctions.mechanisms import (
     AMA,
     VCG,

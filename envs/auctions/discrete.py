@@ -57,10 +57,19 @@ class DiscreteAuction(FiniteGame[DiscreteState]):
     """
 
     def __init__(
-        self, bidders: int = 2, items: int = 1, *, values: int = 3,
-        prior: Prior | str | Mapping[str, Any] | None = None, bids: Sequence[float] | None = None,
-        ceiling: str = "below-value", mechanism: Mechanism | str | Mapping[str, Any] = "first-price",
-        demand: str = "additive", rounds: int = 1, budget: float | None = None, audit: bool = False,
+        self,
+        bidders: int = 2,
+        items: int = 1,
+        *,
+        values: int = 3,
+        prior: Prior | str | Mapping[str, Any] | None = None,
+        bids: Sequence[float] | None = None,
+        ceiling: str = "below-value",
+        mechanism: Mechanism | str | Mapping[str, Any] = "first-price",
+        demand: str = "additive",
+        rounds: int = 1,
+        budget: float | None = None,
+        audit: bool = False,
     ) -> None:
         """Set the parameters.
 
@@ -123,8 +132,10 @@ class DiscreteAuction(FiniteGame[DiscreteState]):
 
     def __repr__(self) -> str:
         """Parameters that tell this auction from others."""
-        return (f"DiscreteAuction(bidders={self.bidders}, items={self.items}, bids={self.levels.tolist()}, "
-                f"ceiling={self.ceiling!r}, mechanism={self.mechanism!r}, rounds={self.rounds})")
+        return (
+            f"DiscreteAuction(bidders={self.bidders}, items={self.items}, bids={self.levels.tolist()}, "
+            f"ceiling={self.ceiling!r}, mechanism={self.mechanism!r}, rounds={self.rounds})"
+        )
 
     def root(self, batch: int) -> DiscreteState:
         """No value is drawn yet."""

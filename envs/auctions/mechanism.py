@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
@@ -64,6 +65,18 @@ def dot(left: Array, right: Array) -> Array:
     for j in range(1, left.shape[-1]):
         total = total + left[..., j] * right[..., j]
     return total
+
+
+def fold(combine: Callable[[Array, Array], Array], parts: Array, axis: int = 0) -> Array:
+    """`combine` the slices of `parts` along one of its two leading axes, one after another.
+
+    Those axes are bidders and items, of which there are few, and lanes come last: this beats a reduction.
+    """
+    count = parts.shape[axis]
+    result = parts[0] if axis == 0 else parts[:, 0]
+    for i in range(1, count):
+        result = combine(result, parts[i] if axis == 0 else parts[:, i])
+    return result
 
 
 def bidder_rows(xp: Array, bids: Array) -> Array:

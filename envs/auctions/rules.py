@@ -50,7 +50,7 @@ class EquilibriumBidder:
     Attributes:
         bids: own values (..., m) -> reports (..., m).
         items: m.
-        high: (m,) largest reports.
+        high: (m,) largest reports, float32 as the reports themselves.
     """
 
     bids: Callable[[Array], Array]
@@ -280,7 +280,7 @@ class SealedBidAuction(Game[AuctionState]):
         bids = equilibrium_bids(self.mechanism, self.prior, self.demand)
         if bids is None:
             return None
-        return {"bidder": EquilibriumBidder(bids, self.items, self.high)}
+        return {"bidder": EquilibriumBidder(bids, self.items, _up(self.high))}
 
     def truths(self) -> tuple[Truth, ...]:
         """Expected revenue and bidder's utility in equilibrium, optimum and bounds, for one round."""

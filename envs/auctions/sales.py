@@ -20,6 +20,7 @@ from walras.envs.auctions.mechanism import (
     as_outcome,
     bidder_rows,
     check_items,
+    fold,
     like,
     namespace,
     per_item,
@@ -35,16 +36,16 @@ def _by_item(xp: Array, parameter: Array, bids: Array) -> Array:
 def _won(xp: Array, rows: Array, threshold: Array) -> Array:
     """Equal shares (n, m, B) among the reports that reach `threshold` (m, B), which is at least the highest report."""
     wins = xp.astype(rows >= threshold, rows.dtype)
-    winners = xp.sum(wins, axis=0)
-    return wins * (1.0 / xp.maximum(winners, xp.ones_like(winners)))
+    winners = fold(xp.add, wins)
+    return wins / (winners + xp.astype(winners == 0, rows.dtype))
 
 
 def first_price(bids: Array, reserve: Array = 0.0) -> Outcome:
     """Each item to its highest report, at that report, from `reserve` (a number, (m,) or (B, m)) on; ties share."""
     xp = namespace(bids)
     rows = bidder_rows(xp, bids)
-    won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), _by_item(xp, reserve, bids)))
-    return as_outcome(xp, won, xp.sum(won * rows, axis=1))
+    won = _won(xp, rows, xp.maximum(fold(xp.maximum, rows), _by_item(xp, reserve, bids)))
+    return as_outcome(xp, won, fold(xp.add, won * rows, 1))
 
 
 def second_price(bids: Array, reserve: Array = 0.0) -> Outcome:
@@ -57,7 +58,7 @@ def second_price(bids: Array, reserve: Array = 0.0) -> Outcome:
         top = xp.maximum(top, rows[i])
     floor = _by_item(xp, reserve, bids)
     won = _won(xp, rows, xp.maximum(top, floor))
-    return as_outcome(xp, won, xp.sum(won * xp.maximum(second, floor), axis=1))
+    return as_outcome(xp, won, fold(xp.add, won * xp.maximum(second, floor), 1))
 
 
 def all_pay(bids: Array, reserve: Array = 0.0) -> Outcome:
@@ -68,8 +69,8 @@ def all_pay(bids: Array, reserve: Array = 0.0) -> Outcome:
     xp = namespace(bids)
     rows = bidder_rows(xp, bids)
     floor = _by_item(xp, reserve, bids)
-    won = _won(xp, rows, xp.maximum(xp.max(rows, axis=0), floor))
-    return as_outcome(xp, won, xp.sum(rows * xp.astype(rows >= floor, rows.dtype), axis=1))
+    won = _won(xp, rows, xp.maximum(fold(xp.maximum, rows), floor))
+    return as_outcome(xp, won, fold(xp.add, rows * xp.astype(rows >= floor, rows.dtype), 1))
 
 
 _RULES: dict[str, Callable[[Array, Array], Outcome]] = {

@@ -162,8 +162,12 @@ class OpenSpielGame(FiniteGame[HistoryState]):
 
     def terminal(self, state: HistoryState) -> Array:
         """OpenSpiel's end, once everything is paid."""
-        return np.array([s.is_terminal() and s.returns() == paid
-                         for s, paid in zip(self._states(state), state.paid.tolist(), strict=True)])
+        return np.array(
+            [
+                s.is_terminal() and s.returns() == paid
+                for s, paid in zip(self._states(state), state.paid.tolist(), strict=True)
+            ]
+        )
 
     def render_text(self, state: HistoryState, lane: int = 0) -> str:
         """OpenSpiel's own text of the state."""

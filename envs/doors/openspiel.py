@@ -171,9 +171,12 @@ class WalrasGame(pyspiel.Game):
         self.stage = 2 + self.width + max(self.actions.counts)
         tensor = game.n_agents + facts.steps * self.stage <= TENSOR_LIMIT
         info = pyspiel.GameInfo(
-            num_distinct_actions=max(self.actions.counts), max_chance_outcomes=facts.outcomes,
-            num_players=game.n_agents, min_utility=facts.low,
-            max_utility=facts.high, utility_sum=facts.total if game.n_agents > 1 else None,
+            num_distinct_actions=max(self.actions.counts),
+            max_chance_outcomes=facts.outcomes,
+            num_players=game.n_agents,
+            min_utility=facts.low,
+            max_utility=facts.high,
+            utility_sum=facts.total if game.n_agents > 1 else None,
             max_game_length=facts.steps,
         )
         super().__init__(_type(game, short_name, facts, tensor), info, {})
@@ -205,12 +208,28 @@ class _Node:
     """One history: immutable, shared by all copies of a state, which makes clones exact and cheap."""
 
     __slots__ = (
-        "_menu", "_seen", "chances", "game", "move", "moves", "parent", "player", "returns", "rewards", "state",
+        "_menu",
+        "_seen",
+        "chances",
+        "game",
+        "move",
+        "moves",
+        "parent",
+        "player",
+        "returns",
+        "rewards",
+        "state",
         "steps",
     )
 
     def __init__(
-        self, game: WalrasGame, parent: _Node | None, move: tuple[int, ...], state: Any, steps: int, returns: Array,
+        self,
+        game: WalrasGame,
+        parent: _Node | None,
+        move: tuple[int, ...],
+        state: Any,
+        steps: int,
+        returns: Array,
         rewards: Array,
     ) -> None:
         self.game, self.parent, self.move, self.state, self.steps = game, parent, move, state, steps

@@ -60,7 +60,7 @@ class SeatEnv(gymnasium.Env[Any, Any]):
         self.agent = self._view.agent
         self.observation_space = fresh(self._view.role.observation_space)
         self.action_space = fresh(self._view.role.action_space)
-        self._started = False
+        self._started, self._over = False, True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; without a seed, the next one under the last seed (a random seed at first)."""
@@ -69,7 +69,7 @@ class SeatEnv(gymnasium.Env[Any, Any]):
         if seed is None and not self._started:
             seed = int(self.np_random.integers(2**63))
         self._view.reset(seed, lane)
-        self._started = True
+        self._started, self._over = True, False
         return self._observation(), self._info()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -77,18 +77,14 @@ class SeatEnv(gymnasium.Env[Any, Any]):
 
         Raises:
             ValueError: if the action lies outside the action space or is illegal now.
-            gymnasium.error.ResetNeeded: before the first `reset`.
+            gymnasium.error.ResetNeeded: before the first `reset`, and after the end of an episode.
         """
-        if not self._started:
-            raise gymnasium.error.ResetNeeded("step() called before reset()")
+        if self._over:
+            raise gymnasium.error.ResetNeeded("step() called while no episode is running: call reset()")
         ended = self._view.step(np.asarray(action)[None])
-        return (
-            self._observation(),
-            float(ended.rewards[0]),
-            bool(ended.terminated[0]),
-            bool(ended.truncated[0]),
-            self._info(),
-        )
+        terminated, truncated = bool(ended.terminated[0]), bool(ended.truncated[0])
+        self._over = terminated or truncated
+        return self._observation(), float(ended.rewards[0]), terminated, truncated, self._info()
 
     def action_masks(self) -> Array:
         """(n_actions,) bool of legal actions; all True where the game has no mask (Discrete actions only)."""
@@ -108,6 +104,7 @@ class SeatEnv(gymnasium.Env[Any, Any]):
         if not self._started:
             self.reset(seed=0)
         self._view.restore(arrays)
+        self._over = bool(self._view.arena.over()[0])
         return self._observation()
 
     def _masked(self) -> bool:
