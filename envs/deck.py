@@ -34,7 +34,7 @@ class Deck(Generic[S]):
         if self._states is None or not 0 <= at < self._size:
             self._size = min(max(1, 2 * self._size), AHEAD)
             lanes = [np.repeat(word, self._size, axis=0) for word in clock]
-            ahead = Clock(*lanes)._replace(episode=clock.episode + np.arange(self._size, dtype=np.uint64))
+            ahead = Clock(*lanes)._replace(episode=np.arange(episode, episode + self._size, dtype=np.uint64))
             self._states = self._game.initial(self._size, LaneRandom(ahead))
             self._first, at = episode, 0
         return take(self._states, slice(at, at + 1))

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 import walras
 from walras.agents.network import NetworkPolicy
 from walras.cli import main

@@ -49,7 +49,9 @@ def test_values_under_any_policies_are_those_of_open_spiel(bidders, values):
     for make in policies:
         np.testing.assert_allclose(
             policy_value(ours.new_initial_state(), [make(ours)] * bidders),
-            policy_value(theirs.new_initial_state(), [make(theirs)] * bidders), atol=1e-12)
+            policy_value(theirs.new_initial_state(), [make(theirs)] * bidders),
+            atol=1e-12,
+        )
 
 
 @pytest.mark.parametrize(("bidders", "values"), [(2, 3), (2, 4), (3, 2)])
@@ -71,9 +73,11 @@ def test_the_registered_default_is_two_bidders_with_values_one_to_three():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    n=st.integers(1, 3), m=st.integers(1, 2),
+    n=st.integers(1, 3),
+    m=st.integers(1, 2),
     mechanism=st.sampled_from(["first-price", "second-price", "all-pay", "bundle-second-price"]),
-    demand=st.sampled_from(["additive", "unit"]), seed=st.integers(0, 10**6),
+    demand=st.sampled_from(["additive", "unit"]),
+    seed=st.integers(0, 10**6),
 )
 def test_one_round_pays_what_the_sealed_bid_auction_pays(n, m, mechanism, demand, seed):
     game = DiscreteAuction(n, m, mechanism=mechanism, demand=demand, ceiling="none")
@@ -152,20 +156,23 @@ def test_text_shows_values_reports_and_payments():
     assert "round 1 of 1" in text and "FirstPrice" in text and len(text.splitlines()) == 4
 
 
-@pytest.mark.parametrize(("parameters", "error", "message"), [
-    ({"values": 0}, ValueError, "values must be an integer"),
-    ({"bidders": 0}, ValueError, "bidders"),
-    ({"ceiling": "sky"}, ValueError, "ceiling must be one of"),
-    ({"bids": [1, 1]}, ValueError, "bids must be nonnegative, finite and increasing"),
-    ({"bids": [-1, 1]}, ValueError, "bids must be nonnegative"),
-    ({"bids": []}, ValueError, "bids must be nonnegative"),
-    ({"bids": [0, float("nan")]}, ValueError, "bids must be nonnegative"),
-    ({"bids": ["low"]}, ValueError, "bids must be nonnegative"),
-    ({"bids": list(range(400)), "items": 2}, ValueError, "400 for each of 2 items"),
-    ({"prior": "uniform01"}, TypeError, "laws with atoms"),
-    ({"prior": "triangle", "items": 2}, TypeError, "independent laws with atoms are needed, Triangle"),
-    ({"mechanism": "third-price"}, ValueError, "mechanism"),
-])
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"values": 0}, ValueError, "values must be an integer"),
+        ({"bidders": 0}, ValueError, "bidders"),
+        ({"ceiling": "sky"}, ValueError, "ceiling must be one of"),
+        ({"bids": [1, 1]}, ValueError, "bids must be nonnegative, finite and increasing"),
+        ({"bids": [-1, 1]}, ValueError, "bids must be nonnegative"),
+        ({"bids": []}, ValueError, "bids must be nonnegative"),
+        ({"bids": [0, float("nan")]}, ValueError, "bids must be nonnegative"),
+        ({"bids": ["low"]}, ValueError, "bids must be nonnegative"),
+        ({"bids": list(range(400)), "items": 2}, ValueError, "400 for each of 2 items"),
+        ({"prior": "uniform01"}, TypeError, "laws with atoms"),
+        ({"prior": "triangle", "items": 2}, TypeError, "independent laws with atoms are needed, Triangle"),
+        ({"mechanism": "third-price"}, ValueError, "mechanism"),
+    ],
+)
 def test_bad_parameters_are_named(parameters, error, message):
     with pytest.raises(error, match=message):
         DiscreteAuction(**parameters)

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 import walras
-from walras.envs.check import Probe
+from walras.envs.checks.probe import Probe
 from walras.envs.doors.aec import GameAECEnv
 from walras.envs.doors.parallel import GameParallelEnv
 from walras.envs.doors.single import SeatEnv
@@ -473,6 +473,21 @@ def test_without_a_seed_episodes_go_on_under_the_last_one_and_fresh_environments
     assert SeatEnv(Walk()).reset()[0] != SeatEnv(Walk()).reset()[0]
     vectors = [SeatVectorEnv(Walk(), num_envs=2).reset()[0] for _ in range(2)]
     assert (vectors[0] != vectors[1]).all()
+
+
+def test_many_resets_deal_the_episodes_of_the_plain_loop():
+    game = walras.make("walras/RepeatedAuction-v0", rounds=2)
+    env = SeatEnv(game, others="random")
+    first = [env.reset(seed=12, options={"lane": 3})[0]]
+    for episode in range(1, 200):
+        if episode % 7 == 0:
+            env.step(np.zeros(1, np.float32))  # an episode that is left early
+        if episode == 100:
+            env.restore(env.snapshot())
+        first.append(env.reset()[0])
+    plain = [seen_by(game, dealt(game, 12, 3, episode)[1], "bidder_0")[0] for episode in range(200)]
+    np.testing.assert_array_equal(first, plain)
+    np.testing.assert_array_equal(env.reset(seed=13)[0], seen_by(game, dealt(game, 13, 0, 0)[1], "bidder_0")[0])
 
 
 def test_the_lane_option_moves_every_door_to_another_lane():

@@ -145,7 +145,10 @@ class Committee(Small):
 
 
 GAMES = {
-    "pennies": Pennies(), "signal": Signal(), "repeated": Repeated(), "committee": Committee(),
+    "pennies": Pennies(),
+    "signal": Signal(),
+    "repeated": Repeated(),
+    "committee": Committee(),
     "auction": walras.make("walras/DiscreteAuction-v0"),
     "two_rounds": walras.make(
         "walras/DiscreteAuction-v0", values=2, rounds=2, budget=1.5, mechanism="second-price", ceiling="value"
@@ -277,8 +280,11 @@ def test_clones_pickles_and_copies_go_their_own_way(exported):
     else:
         twin.apply_action(state.legal_actions()[-1])
     assert str(state) == text != str(twin)
-    for again in (copy.deepcopy(twin), pickle.loads(pickle.dumps(twin)),
-                  pyspiel.deserialize_game_and_state(pyspiel.serialize_game_and_state(exported, twin))[1]):
+    for again in (
+        copy.deepcopy(twin),
+        pickle.loads(pickle.dumps(twin)),
+        pyspiel.deserialize_game_and_state(pyspiel.serialize_game_and_state(exported, twin))[1],
+    ):
         assert str(again) == str(twin) and again.returns() == twin.returns()
         assert again.is_terminal() or again.information_state_string(0) == twin.information_state_string(0)
 
@@ -291,7 +297,8 @@ def test_the_cached_tree_has_the_same_values(exported):
     np.testing.assert_allclose(cached, direct, atol=1e-12)
     if tree.num_players() == 2:
         assert pyspiel.nash_conv(tree, pyspiel.UniformRandomPolicy(tree)) == pytest.approx(
-            exploitability.nash_conv(turns, policy.UniformRandomPolicy(turns)), abs=1e-12)
+            exploitability.nash_conv(turns, policy.UniformRandomPolicy(turns)), abs=1e-12
+        )
 
 
 def play_uniformly(game):
@@ -454,10 +461,12 @@ def test_there_and_back_is_the_same_game(name):
     original = pyspiel.load_game(name)
     back = to_openspiel(from_openspiel(name))
     assert policy_value(back.new_initial_state(), play_uniformly(back)) == pytest.approx(
-        policy_value(original.new_initial_state(), play_uniformly(original)), abs=1e-12)
+        policy_value(original.new_initial_state(), play_uniformly(original)), abs=1e-12
+    )
     turns, first = in_turns(back), in_turns(original)
     assert exploitability.nash_conv(turns, policy.UniformRandomPolicy(turns)) == pytest.approx(
-        exploitability.nash_conv(first, policy.UniformRandomPolicy(first)), abs=1e-12)
+        exploitability.nash_conv(first, policy.UniformRandomPolicy(first)), abs=1e-12
+    )
     assert turns.num_distinct_actions() == first.num_distinct_actions()
 
 

@@ -18,6 +18,7 @@ from walras.benchmarks.suites import expand, get_suite, list_suites
 SUITES = list_suites()
 TINY = {
     "profiles": 3000,
+    "opponents": 1000,
     "sizes": [2],
     "cells": 12,
     "turns": 1,

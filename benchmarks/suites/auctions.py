@@ -60,20 +60,24 @@ def _sold(game: SealedBidAuction, seed: int, profiles: int, progress: Progress) 
     return revenue / profiles, utility / profiles
 
 
-def equilibrium(seed: int, progress: Progress, *, mechanism: str, law: str, bidders: int, profiles: int) -> Outcome:
+def equilibrium(
+    seed: int, progress: Progress, *, mechanism: str, law: str, bidders: int, profiles: int, opponents: int
+) -> Outcome:
     """Revenue and utility under equilibrium play, and what a best response on a grid of bids adds to it."""
     from walras.agents.best_response import best_response, exploitability
     from walras.envs.auctions.rules import SealedBidAuction
 
     game = SealedBidAuction(bidders, prior=_prior(law, bidders), mechanism=mechanism)
     revenue, utility = _sold(game, seed, profiles, progress)
-    gain = exploitability(game, "equilibrium", seed=seed, agents=("bidder_0",))["bidder_0"].gain
-    response = best_response(game, "bidder_0", "equilibrium", profiles=20_000, seed=seed)
+    gain = exploitability(
+        game, "equilibrium", profiles=opponents, test_profiles=5 * opponents, seed=seed, agents=("bidder_0",)
+    )["bidder_0"].gain
+    response = best_response(game, "bidder_0", "equilibrium", profiles=opponents, seed=seed)
     quantiles = (np.arange(48) + 0.5) / 48
     values = (game.prior.marginals or ())[0][0].ppf(quantiles)
     policy = (game.equilibrium() or {})["bidder"]
     return Outcome(
-        {"revenue": revenue, "utility": utility, "gain": gain},
+        {"revenue": revenue, "utility": utility, "gain": round(gain, 5)},
         arrays={
             "values": values,
             "bids": np.asarray(policy(values[:, None]))[:, 0],
@@ -177,14 +181,16 @@ def draw_bids(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
         for k, name in enumerate(FORMATS):
             if f"{name}-{law}" not in results:
                 continue
-            arrays = results[f"{name}-{law}"][0].arrays
-            panel.plot(arrays["values"], arrays["bids"], color=f"C{k}", label=name)
-            panel.plot(arrays["values"], arrays["responses"], ".", color=f"C{k}", markersize=4)
+            records = results[f"{name}-{law}"]
+            values = records[0].arrays["values"]
+            responses = np.mean([record.arrays["responses"] for record in records], axis=0)
+            panel.plot(values, records[0].arrays["bids"], color=f"C{k}", label=name)
+            panel.plot(values, responses, ".", color=f"C{k}", markersize=4)
         panel.set_title(f"{law} values")
         panel.set_xlabel("value")
         panel.grid(True)
     panels[0].set_ylabel("bid")
-    panels[0].legend(loc="upper left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 
 
 def draw_equivalence(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
@@ -203,7 +209,7 @@ def draw_equivalence(figure: Figure, results: Mapping[str, Sequence[Record]]) ->
         panel.set_xticks(arrays["sizes"])
         panel.grid(True)
     panels[0].set_ylabel("revenue")
-    panels[0].legend(loc="upper left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
 
 
 def draw_regions(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
@@ -304,7 +310,7 @@ SUITE = Suite(
             _case(
                 f"{name}-{law}",
                 "equilibrium",
-                {"mechanism": name, "law": law, "bidders": _N, "profiles": 1_000_000},
+                {"mechanism": name, "law": law, "bidders": _N, "profiles": 1_000_000, "opponents": 20_000},
                 f"{name.capitalize()} auction, {_N} bidders, {law} values.",
             )
             for name in FORMATS
@@ -437,14 +443,14 @@ SUITE = Suite(
             "Equilibrium bids (lines) and best responses found on a grid (dots), 3 bidders",
             f"{_MODULE}:draw_bids",
             tuple(f"{name}-{law}" for name in FORMATS for law in LAWS),
-            (6.6, 2.8),
+            (6.6, 3.0),
         ),
         Picture(
             "equivalence",
             "Revenue equivalence: simulated revenue of three formats on the line of theory",
             f"{_MODULE}:draw_equivalence",
             ("revenue-equivalence",),
-            (6.6, 2.8),
+            (6.6, 3.0),
         ),
         Picture(
             "regions",

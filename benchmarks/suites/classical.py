@@ -62,7 +62,9 @@ def best_responses(seed: int, progress: Progress, *, game: str, rounds: int) -> 
         progress((k + 1) / rounds, f"round {k + 1}, action {profile[0]:.6f}")
     payoffs = _payoffs(rules, profile[None])[0]
     gain = max(_response(rules, profile, i)[1] - payoffs[i] for i in range(n))
-    return Outcome({"action": float(profile.mean()), "payoff": float(payoffs.mean()), "gain": gain})
+    found = {"action": float(profile.mean()), "payoff": float(payoffs.mean()), "gain": gain}
+    # More digits than the search resolves would only look like a difference.
+    return Outcome({name: round(value, 6) for name, value in found.items()})
 
 
 def grid_equilibrium(seed: int, progress: Progress, *, game: str) -> Outcome:
@@ -148,7 +150,9 @@ def _round_values(game: DiscreteBargaining, now: int, later: Array) -> Array:
     return best
 
 
-def auction(seed: int, progress: Progress, *, game: str, bidders: int, rounds: int, profiles: int) -> Outcome:
+def auction(
+    seed: int, progress: Progress, *, game: str, bidders: int, rounds: int, profiles: int, opponents: int
+) -> Outcome:
     """Share of the value bid in equilibrium, by iterated best responses on a grid of bids, and simulated revenue."""
     from walras.agents.best_response import best_response
     from walras.agents.scripted import Shade
@@ -159,7 +163,7 @@ def auction(seed: int, progress: Progress, *, game: str, bidders: int, rounds: i
     values = ((np.arange(200) + 0.5) / 200)[:, None]
     share = 1.0
     for k in range(rounds):
-        response = best_response(rules, "bidder_0", {"bidder": Shade(share)}, profiles=40_000, seed=seed + k)
+        response = best_response(rules, "bidder_0", {"bidder": Shade(share)}, profiles=opponents, seed=seed + k)
         bids = response.reports[response.choose(values)]
         share = float((bids * values).sum() / (values * values).sum())
         progress((k + 1) / rounds / 2, f"share {share:.4f}")
@@ -310,7 +314,13 @@ SUITE = Suite(
         *_pair(
             "first-price",
             "auction",
-            {"game": "walras/FirstPriceAuction-v0", "bidders": 2, "rounds": 4, "profiles": 1_000_000},
+            {
+                "game": "walras/FirstPriceAuction-v0",
+                "bidders": 2,
+                "rounds": 4,
+                "profiles": 1_000_000,
+                "opponents": 40_000,
+            },
             "econgym_auction",
             {"rule": "first", "bidders": 2, "episodes": 100_000},
             "Two bidders, U[0, 1]: share of the value bid, by iterated best responses, and revenue.",
@@ -318,7 +328,13 @@ SUITE = Suite(
         *_pair(
             "second-price",
             "auction",
-            {"game": "walras/SecondPriceAuction-v0", "bidders": 2, "rounds": 4, "profiles": 1_000_000},
+            {
+                "game": "walras/SecondPriceAuction-v0",
+                "bidders": 2,
+                "rounds": 4,
+                "profiles": 1_000_000,
+                "opponents": 40_000,
+            },
             "econgym_auction",
             {"rule": "second", "bidders": 2, "episodes": 100_000},
             "Two bidders, U[0, 1]: share of the value bid, by iterated best responses, and revenue.",

@@ -160,7 +160,7 @@ def draw_bids(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
         panel.set_ylim(0, 0.8)
         panel.grid(True)
     panels[0].set_ylabel("bid")
-    panels[0].legend(loc="upper left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 
 
 _EQUILIBRIUM = "Vickrey (1961); Krishna, Auction Theory, section 2.3: bid (n - 1) v / n, utility 1 / (n (n + 1))"
@@ -281,7 +281,7 @@ SUITE = Suite(
             "Learned bid functions beside the equilibrium, all bidders and seeds",
             f"{_MODULE}:draw_bids",
             ("ppo-bidder", "regret-matching-2", "regret-matching-3"),
-            (6.6, 2.8),
+            (6.6, 3.0),
         ),
     ),
 )

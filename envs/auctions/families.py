@@ -15,6 +15,9 @@ from walras.envs.auctions.node_menus import bundles, node_price_sale, nodes
 from walras.envs.auctions.sales import first_price, posted_price, second_price
 from walras.envs.auctions.truthful import affine_maximizer
 
+LISTED = 4096
+"""Most assignments that the affine maximiser lists."""
+
 
 class Family(abc.ABC):
     """Mechanisms for n bidders and m items, indexed by k numbers.
@@ -74,9 +77,13 @@ class Affine(Family):
 
     def bounds(self) -> tuple[Array, Array]:
         """Weights in [0.1, 1], boosts up to the sum of the largest values either way."""
-        owners = np.array(
-            list(itertools.product(range(-1, self.bidders), repeat=self.items))
-        )  # -1: nobody, so nothing sold comes first
+        listed = (self.bidders + 1) ** self.items
+        if listed > LISTED:
+            raise ValueError(
+                f"family: 'ama' lists all {listed} assignments of {self.items} items to {self.bidders} bidders, "
+                f"at most {LISTED} are allowed: take fewer bidders or items"
+            )
+        owners = np.array(list(itertools.product(range(-1, self.bidders), repeat=self.items)))  # -1: sold to nobody
         allocations = (owners[:, None, :] == np.arange(self.bidders)[None, :, None]).astype(np.float64)
         if self.demand == "unit":
             allocations = allocations[(allocations.sum(axis=2) <= 1).all(axis=1)]

@@ -161,8 +161,8 @@ def train(
         "standard_error": measured.standard_error(trained.agent), "version": walras.__version__,
     }  # fmt: skip
     (out / f"{stem}.json").write_text(json_.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    mean, error = measured.mean(trained.agent), measured.standard_error(trained.agent)
-    print(f"{trained.agent}: mean return {mean:.6g} +- {error:.2g} over {episodes} episodes")
+    mean, deviation = measured.mean(trained.agent), measured.standard_error(trained.agent)
+    print(f"{trained.agent}: mean return {mean:.6g} +- {deviation:.2g} over {episodes} episodes")
     for truth in game.truths():
         print(f"{truth.kind}: {truth.name} = {truth.value:.6g}   ({truth.source})")
     print(path)
