@@ -284,7 +284,9 @@ _MENU_TEXT = {
     "menu-triangle": "One bidder, values uniform on the unit triangle: the optimal menu, a bundle.",
     "menu-unit-demand": "One bidder with unit demand, two items U[0, 1]: the optimal menu.",
 }
-_CERTIFICATES = "two-bidder-two-item-dsic-certificates (public repository, exact rational replay, not peer reviewed): "
+_CERTIFICATES = (
+    "github.com/Baymax-ray/two-bidder-two-item-dsic-certificates (exact rational replay, not peer reviewed): "
+)
 
 
 def _case(name: str, run: str, params: dict[str, Any], description: str, seeds: int = 3) -> Case:
@@ -348,7 +350,7 @@ SUITE = Suite(
         _revenue_case(
             "ama-2x2",
             {"symmetric_ama": [159 / 250, 91 / 100, 1137 / 1000]},
-            "The best known symmetric deterministic affine maximiser, same setting.",
+            "A symmetric deterministic affine maximiser with published boosts, same setting.",
             **_TWO,
         ),
         *(
@@ -389,7 +391,7 @@ SUITE = Suite(
             "ama-2x2",
             "revenue",
             0.876,
-            "arXiv 2606.10112, Table 3, as quoted in two-bidder-two-item-dsic-certificates.",
+            "arXiv 2606.10112, Table 3, as quoted in github.com/Baymax-ray/two-bidder-two-item-dsic-certificates.",
             "About: what GemNet, another method, earns in this setting.",
         ),
     ),

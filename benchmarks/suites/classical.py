@@ -115,7 +115,7 @@ def grim_trigger(seed: int, progress: Progress, *, rounds: int) -> Outcome:
         middle = (low + high) / 2
         low, high = (low, middle) if loyal(middle) else (middle, high)
     stage = grid_equilibrium(seed, progress, game="walras/PrisonersDilemma-v0").metrics
-    return Outcome({"threshold": high, **stage})
+    return Outcome({"threshold": round(high, 9), **stage})  # the search ends within 1e-12
 
 
 def backward_induction(seed: int, progress: Progress, *, rounds: int, grid: int, discount: float) -> Outcome:
