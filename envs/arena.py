@@ -342,7 +342,7 @@ class SeatView(Generic[S]):
         ended = arena.step({self.agent: actions})
         reward = ended.rewards[:, self._k]
         if arena.simultaneous:
-            return ended._replace(rewards=reward)
+            return Ended(reward, ended.terminated, ended.truncated)
         reward, terminated, truncated = reward + self._owed, ended.terminated.copy(), ended.truncated.copy()
         self._owed[:] = 0.0
         while True:

@@ -90,12 +90,19 @@ def as_outcome(xp: Array, won: Array, payment: Array) -> Outcome:
     return Outcome(xp.permute_dims(won, (2, 0, 1)), xp.permute_dims(payment, (1, 0)))
 
 
-def namespace(array: Array) -> Array:
-    """The functions for arrays of this kind, for code that needs the plain array API only.
+class _Numpy:
+    """The few functions of the array API that a sale needs, straight from numpy: wrappers cost more than the work."""
 
-    numpy 2 itself speaks it; going through the compatibility layer would double the cost of a sale in a single lane.
-    """
-    return np if type(array) is np.ndarray else array_api_compat.array_namespace(array)
+    add, maximum, minimum, zeros_like, stack = np.add, np.maximum, np.minimum, np.zeros_like, np.stack
+    sum, where, broadcast_to, full_like, argmax = np.sum, np.where, np.broadcast_to, np.full_like, np.argmax
+    ones_like, arange = np.ones_like, np.arange
+    permute_dims, reshape = staticmethod(np.ndarray.transpose), staticmethod(np.ndarray.reshape)
+    astype = staticmethod(np.ndarray.astype)
+
+
+def namespace(array: Array) -> Array:
+    """The functions for arrays of this kind, for code that needs few of them and is called with a single lane."""
+    return _Numpy if type(array) is np.ndarray else array_api_compat.array_namespace(array)
 
 
 def like(xp: Array, parameter: Array, reference: Array) -> Array:
@@ -103,7 +110,7 @@ def like(xp: Array, parameter: Array, reference: Array) -> Array:
 
     Gradients of a tensor parameter are kept.
     """
-    if xp is np:
+    if xp is _Numpy:
         return np.asarray(parameter, dtype=reference.dtype)
     device = array_api_compat.device(reference)
     if isinstance(parameter, float | tuple | np.ndarray) or not array_api_compat.is_array_api_obj(parameter):
