@@ -101,7 +101,7 @@ AGENTS: dict[str, AgentEntry] = {
         "verified",
     ),
     "network": AgentEntry(
-        f"{_HERE}.network:NetworkPolicy", "policy", "trained network in plain numpy", "all (trained by ppo)", "verified"
+        f"{_HERE}.network:NetworkPolicy", "policy", "trained network, without torch", "all (trained by ppo)", "verified"
     ),
     "posted-price": AgentEntry(
         f"{_HERE}.designers:PostedPrice", "designer", "take it or leave it", "auctions", "verified"

@@ -1,7 +1,8 @@
-"""A trained network as a policy: plain numpy, so a learned bidder sits anywhere without torch."""
+"""A trained network as a policy that needs no torch: a learned bidder sits anywhere."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from dataclasses import dataclass
@@ -58,11 +59,24 @@ class NetworkPolicy:
 
     def output(self, observation: Observation, mask: Array | None = None) -> Array:
         """(B, outputs) float32: means of a Box in half-widths, logits of other spaces."""
-        x = self.codec.encode(observation, mask)
-        for matrix, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            x = x @ matrix.T + bias
-            x = np.tanh(x) if self.activation == "tanh" else np.maximum(x, 0.0)
-        return np.asarray(x @ self.weights[-1].T + self.biases[-1])
+        from walras.agents.dense import affine
+
+        x = np.ascontiguousarray(self.codec.encode(observation, mask), np.float32)
+        for k, (matrix, bias) in enumerate(self._layers):
+            if k:
+                x = np.tanh(x) if self.activation == "tanh" else np.maximum(x, 0.0)
+            result = np.empty((len(x), len(bias)), np.float32)
+            affine(x, matrix, bias, result)
+            x = result
+        return x
+
+    @functools.cached_property
+    def _layers(self) -> tuple[tuple[Array, Array], ...]:
+        """The layers as `affine` wants them: matrices (in, out) in C order, float32."""
+        return tuple(
+            (np.ascontiguousarray(matrix.T, np.float32), np.ascontiguousarray(bias, np.float32))
+            for matrix, bias in zip(self.weights, self.biases, strict=True)
+        )
 
     def __call__(
         self, observation: Observation, *, mask: Array | None = None, rng: np.random.Generator | None = None

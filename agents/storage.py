@@ -34,7 +34,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]
             os.fsync(file.fileno())
         os.replace(name, target)
     except BaseException:
-        os.unlink(name)
+        Path(name).unlink(missing_ok=True)  # an interruption may come when the file is in place already
         raise
 
 

@@ -1,13 +1,14 @@
 """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) for any seat of any game, by Stable-Baselines3.
 
 The settings are one dataclass: command-line help, defaults and documentation are one text. Training goes through
-the native batch of lanes; what comes back is a `NetworkPolicy` in plain numpy. torch and stable-baselines3 (the
+the native batch of lanes; what comes back is a `NetworkPolicy` that needs no torch. torch and stable-baselines3 (the
 extra `learn`) are imported when training begins.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from walras.agents.network import NetworkPolicy
+from walras.algorithms.checkpoint import Checkpoint, Standing, describe
 from walras.envs.game import Array, Game, Observation
 from walras.envs.registry import as_game
 
@@ -105,8 +107,8 @@ class Trained:
         steps: moves made.
         curve_steps: (R,) moves made after each rollout.
         curve_returns: (R,) mean return, in the game's units and of the exploring policy, of each lane's latest episode.
-        cpu_seconds: processor time of the training, building included.
-        wall_seconds: time on the clock.
+        cpu_seconds: processor time of the training, building included; of a resumed one, all that led to it.
+        wall_seconds: time on the clock, likewise.
         model: the Stable-Baselines3 model, in the scaled spaces of `policy.codec`.
     """
 
@@ -135,9 +137,14 @@ def train_ppo(
     others: Mapping[str, Any] | str | None = None,
     door: Literal["native", "dummy"] = "native",
     progress: Progress | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int = 10,
     **parameters: Any,
 ) -> Trained:
     """Train one seat while the others keep their policies.
+
+    With a `checkpoint`, an interrupted training goes on when the same call is made again, and ends in the same bits
+    as one that was never interrupted (on the same machine and libraries, rivals without a memory of their own).
 
     Args:
         game: the rules, or a registered id.
@@ -147,33 +154,57 @@ def train_ppo(
         others: role or agent -> policy, or one policy name for all; default: the equilibrium where known, else random.
         door: `"native"` steps all lanes by one call of the rules; `"dummy"` steps SB3's `DummyVecEnv` over single
             Gymnasium environments (made by `gymnasium.make` when `game` is an id), for comparison.
-        progress: told `(fraction, text)` after each rollout.
+        progress: told `(fraction, text)` after each rollout, and at once when a checkpoint is gone on from.
+        checkpoint: file that keeps the whole state of the training, native door only: gone on from where it exists,
+            replaced as a whole now and then, removed when the training is finished. Its folder is made if missing.
+        every: rollouts from one such replacement to the next, >= 1.
         parameters: of the game, when an id is given.
 
     Raises:
         ImportError: if torch or stable-baselines3 is missing.
         KeyError: if the id is unknown.
-        ValueError: if the agent, a seat or the door is unknown, or a space has no network output.
+        ValueError: if the agent, a seat or the door is unknown, a space has no network output, or the checkpoint is
+            damaged or belongs to another training (the message says what differs).
     """
     start = time.process_time(), time.perf_counter()
     settings = PPOSettings() if settings is None else settings
     if door not in ("native", "dummy"):
         raise ValueError(f"door must be 'native' or 'dummy', got {door!r}")
-    agent = _agent(as_game(game, parameters), agent)
+    if checkpoint is not None and door != "native":
+        raise ValueError(f"checkpoint: only a training through the door 'native' can be saved, got {door!r}")
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise ValueError(f"every must be an integer of at least 1, got {every!r}")
+    rules = as_game(game, parameters)
+    agent = _agent(rules, agent)
+    store = None if checkpoint is None else Checkpoint(checkpoint, describe(rules, agent, settings, seed, others))
+    found = None if store is None else store.load()
     sb3 = _sb3()
-    curve: list[tuple[int, float]] = []
+    done, curve = 0, list[tuple[int, float]]()
     with sb3.own_randomness():
         learner = sb3.Learner(game, agent, settings, seed, others=others, door=door, parameters=parameters)
-        for k in range(settings.rollouts):
+        if store is not None:
+            store.prepare()
+            if found is not None:
+                _go_on(store, learner, found.arrays)
+                done, curve = found.rollouts, found.curve
+                start = start[0] - found.seconds[0], start[1] - found.seconds[1]
+                if progress is not None:
+                    progress(done / settings.rollouts, f"going on after {learner.steps} moves")
+        for k in range(done, settings.rollouts):
             mean = learner.rollout(1.0 - k / settings.rollouts)
             if mean is not None:
                 curve.append((learner.steps, mean))
+            if store is not None and (k + 1) % every == 0 and k + 1 < settings.rollouts:
+                arrays = learner.snapshot() | sb3.random_snapshot()
+                store.save(Standing(k + 1, curve, _since(start), arrays))
             if progress is not None:
                 progress(
                     (k + 1) / settings.rollouts,
                     f"{learner.steps} moves" + ("" if mean is None else f", return {mean:.4g}"),
                 )
         learner.close()
+    if store is not None:
+        store.remove()
     return _trained(learner, agent, curve, start)
 
 
@@ -265,8 +296,19 @@ def _show(mirrors: Mapping[str, Mirror], name: str, learner: Any, shared: bool) 
 
 def _trained(learner: Any, agent: str, curve: list[tuple[int, float]], start: tuple[float, float]) -> Trained:
     steps, returns = np.array([step for step, _ in curve], np.int64), np.array([mean for _, mean in curve])
-    cpu, wall = time.process_time() - start[0], time.perf_counter() - start[1]
-    return Trained(learner.policy(), agent, learner.steps, steps, returns, cpu, wall, learner.model)
+    return Trained(learner.policy(), agent, learner.steps, steps, returns, *_since(start), learner.model)
+
+
+def _since(start: tuple[float, float]) -> tuple[float, float]:
+    return time.process_time() - start[0], time.perf_counter() - start[1]
+
+
+def _go_on(store: Checkpoint, learner: Any, arrays: Mapping[str, Array]) -> None:
+    try:
+        learner.restore(arrays)
+        _sb3().restore_random(arrays)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise store.unfit(error) from error
 
 
 def _agent(game: Game[Any], agent: str | None) -> str:

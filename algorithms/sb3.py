@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,7 @@ class Learner:
             lanes = DummyVecEnv([lambda: _single(game, agent, others, keywords)] * settings.lanes)
             rules = lanes.envs[0].unwrapped.game  # type: ignore[attr-defined]
             role = rules.seat[agent][0]
+        self.lanes = lanes
         masked = rules.legal(rules.initial(1, np.random.default_rng(0)), role.name) is not None
         self.codec = Codec(role.observation_space, role.action_space, masked)
         self.settings = settings
@@ -162,6 +164,59 @@ class Learner:
         spread = _numpy(net.log_std.exp()) if hasattr(net, "log_std") else None
         return NetworkPolicy(self.codec, weights, biases, self.settings.activation, spread, stochastic)
 
+    def snapshot(self) -> dict[str, Array]:
+        """All that determines how the training goes on, but for the global generators, as plain arrays.
+
+        Raises:
+            ValueError: if the lanes are not those of the native door, which alone can be saved.
+        """
+        model, optimizer = self.model, self.model.policy.optimizer.state_dict()["state"]
+        arrays = _named("lanes", self._native().snapshot())
+        arrays |= _named("policy", {name: _numpy(value) for name, value in model.policy.state_dict().items()})
+        for number, moments in optimizer.items():
+            arrays |= _named(f"optimizer.{number}", {name: _numpy(value) for name, value in moments.items()})
+        if isinstance(model.env, VecNormalize):
+            law = model.env.ret_rms
+            statistics = {"mean": law.mean, "var": law.var, "count": law.count, "returns": model.env.returns}
+            arrays |= _named("reward", {name: np.array(value, np.float64) for name, value in statistics.items()})
+        ended = model.ep_info_buffer or ()
+        return arrays | {
+            "seen.observation": np.array(model._last_obs), "seen.starts": np.array(model._last_episode_starts),
+            "ended.returns": np.array([info["r"] for info in ended], np.float64),
+            "ended.lengths": np.array([info["l"] for info in ended], np.int64),
+            "count.moves": np.array(model.num_timesteps), "count.updates": np.array(model._n_updates),
+        }  # fmt: skip
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Go back to a `snapshot` of a learner with the same arguments, exactly.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: if the arrays do not belong to such a learner.
+        """
+        model, optimizer = self.model, self.model.policy.optimizer
+        self._native().restore(_under("lanes", arrays))
+        model.policy.load_state_dict({name: torch.from_numpy(a) for name, a in _under("policy", arrays).items()})
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in _under("optimizer", arrays).items():
+            number, _, moment = name.partition(".")
+            moments.setdefault(int(number), {})[moment] = torch.from_numpy(value)
+        state = dict(sorted(moments.items()))  # files order names as text
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        if isinstance(model.env, VecNormalize):
+            law, rewards = model.env.ret_rms, _under("reward", arrays)
+            law.mean, law.var, law.count = rewards["mean"][()], rewards["var"][()], float(rewards["count"])
+            model.env.returns = rewards["returns"]
+        model._last_obs, model._last_episode_starts = arrays["seen.observation"], arrays["seen.starts"]
+        pairs = zip(arrays["ended.returns"].tolist(), arrays["ended.lengths"].tolist(), strict=True)
+        model.ep_info_buffer = deque(({"r": r, "l": n, "t": 0.0} for r, n in pairs), maxlen=self.settings.lanes)
+        model.ep_success_buffer = deque(maxlen=self.settings.lanes)
+        model.num_timesteps, model._n_updates = int(arrays["count.moves"]), int(arrays["count.updates"])
+
+    def _native(self) -> SeatVecEnv:
+        if not isinstance(self.lanes, SeatVecEnv):
+            raise ValueError("door: only the lanes of the native door can be saved and restored")
+        return self.lanes
+
     def close(self) -> None:
         """Close the lanes."""
         self.model.get_env().close()  # type: ignore[union-attr]
@@ -179,6 +234,44 @@ def own_randomness() -> Iterator[None]:
         np.random.set_state(before[1])  # noqa: NPY002
         torch.set_rng_state(before[2])
         torch.set_num_threads(before[3])
+
+
+def random_snapshot() -> dict[str, Array]:
+    """The global generators of Python, numpy and torch, as plain arrays."""
+    (version, words, gauss), legacy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002
+    mersenne = legacy["state"]
+    return {
+        "random.python": np.array([version, *words], np.uint64),
+        "random.python.gauss": np.array([] if gauss is None else [gauss], np.float64),
+        "random.numpy": np.array(mersenne["key"], np.uint32),
+        "random.numpy.place": np.array([mersenne["pos"], legacy["has_gauss"]], np.int64),
+        "random.numpy.gauss": np.array(legacy["gauss"], np.float64),
+        "random.torch": _numpy(torch.get_rng_state()),
+    }
+
+
+def restore_random(arrays: Mapping[str, Array]) -> None:
+    """Set the global generators to a `random_snapshot`; use within `own_randomness`.
+
+    Raises:
+        KeyError, RuntimeError, ValueError: if the arrays are not such a snapshot.
+    """
+    version, *words = arrays["random.python"].tolist()
+    random.setstate((version, tuple(words), next(iter(arrays["random.python.gauss"].tolist()), None)))
+    place, has_gauss = arrays["random.numpy.place"].tolist()
+    gauss = float(arrays["random.numpy.gauss"])
+    np.random.set_state(("MT19937", arrays["random.numpy"], place, has_gauss, gauss))  # noqa: NPY002
+    torch.set_rng_state(torch.from_numpy(arrays["random.torch"]))
+
+
+def _named(part: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{part}.{name}": value for name, value in arrays.items()}
+
+
+def _under(part: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of one part; copies, for what learns on writes into them."""
+    start = f"{part}."
+    return {name.removeprefix(start): value.copy() for name, value in arrays.items() if name.startswith(start)}
 
 
 def _numpy(tensor: torch.Tensor) -> Array:

@@ -1,6 +1,8 @@
 """The command line: lists, plays scenarios, trains, and answers wrong requests with one line and exit status 2."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -129,6 +131,13 @@ def test_wrong_requests_end_with_status_2_and_name_the_argument(command, named, 
     assert main(command) == 2
     assert named in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_python_dash_m_ends_with_the_status_of_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "walras", "train", "walras/Nothing-v0"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "walras/Nothing-v0" in done.stderr
 
 
 def test_shipped_scenarios_are_valid():

@@ -93,7 +93,7 @@ class SealedBidAuction(Game[AuctionState]):
     After `rounds` rounds, by the rules.
 
     ## Info
-    `allocation`, `payment`, `utility` of the round last played; with `audit=True` also `truthful_utility` (what the
+    `allocation`, `payment` of the round last played; with `audit=True` also `utility`, `truthful_utility` (what the
     true values would have earned against the same reports) and, where an exact best answer is known (menus and
     truthful mechanisms), `regret >= 0`; for menus also `chosen_element` and the `menu_items` (K, m) and
     `menu_prices` (K,) offered.

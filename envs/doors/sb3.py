@@ -91,6 +91,24 @@ class SeatVecEnv(VecEnv):
             self._view.begin(index)
         return arena.observe(self.agent), ended.rewards.astype(np.float32), over, infos
 
+    def snapshot(self) -> dict[str, Array]:
+        """Everything that determines the lanes' future, and what they have earned so far, as plain arrays."""
+        return self._view.snapshot() | {"totals": self._totals.copy(), "lengths": self._lengths.copy()}
+
+    def restore(self, arrays: Mapping[str, Array]) -> Any:
+        """Return to a `snapshot`; gives the observations there.
+
+        Raises:
+            ValueError: if the arrays do not belong to such lanes.
+        """
+        own = {name: np.array(arrays[name]) for name in ("totals", "lengths") if name in arrays}
+        if len(own) < 2 or any(value.shape != (self.num_envs,) for value in own.values()):
+            raise ValueError(f"arrays: not a snapshot of {self.num_envs} lanes")
+        self._view.restore({name: value for name, value in arrays.items() if name not in own})
+        self._totals, self._lengths = own["totals"], own["lengths"]
+        self._next_seed, self._started = None, True
+        return self._view.arena.observe(self.agent)
+
     def close(self) -> None:
         """Nothing to close."""
 

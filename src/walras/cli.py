@@ -112,7 +112,7 @@ def train(
     out: Path = Path("out/train"),
     episodes: int = 100_000,
 ) -> int:
-    """Train one seat of a game and save the policy, with the settings that made it.
+    """Train one seat of a game and save the policy, with the settings that made it; an interrupted training resumes.
 
     Args:
         env: Registered id of the game.
@@ -122,7 +122,7 @@ def train(
         others: Policy of all other seats; by default the equilibrium where known, else random.
         seed: Seed of everything.
         parameters: Parameters of the game, as a JSON object.
-        out: Folder of the trained policy.
+        out: Folder of the trained policy, and of the checkpoint while training.
         episodes: Fresh episodes on which the result is measured.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -134,26 +134,35 @@ def train(
         if not isinstance(given, dict):
             raise ValueError(f"parameters: a JSON object is needed, got {parameters!r}")
         game = walras.make(env, **given)
+        stem = f"{env.rpartition('/')[2]}-{game.agents[0] if agent is None else agent}-{algo}-seed{seed}"
+        checkpoint = out / f"{stem}.checkpoint"
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("training", total=1.0)
             trained = train_ppo(
-                game, agent, settings, seed=seed, others=others,
+                game, agent, settings, seed=seed, others=others, checkpoint=checkpoint,
                 progress=lambda fraction, text: bar.update(task, completed=fraction, description=text),
             )  # fmt: skip
     except json_.JSONDecodeError as error:
         return _complain(ValueError(f"parameters: not JSON: {error}"))
     except (KeyError, TypeError, ValueError, ImportError) as error:
         return _complain(error)
+    except OSError as error:
+        print(f"walras: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("walras: interrupted; nothing was saved", file=sys.stderr)
+        kept = checkpoint.exists()
+        rest = f"run the same command again to go on from {checkpoint}" if kept else "nothing was saved yet"
+        print(f"walras: interrupted; {rest}", file=sys.stderr)
         return 130
-    seats: dict[str, Any] = {} if others is None else dict.fromkeys(game.agents, others)
-    measured = walras.play(game, {**seats, trained.agent: trained}, batch=episodes, seed=seed + 1_000_003)
-    out.mkdir(parents=True, exist_ok=True)
-    stem = f"{env.rpartition('/')[2]}-{trained.agent}-{algo}-seed{seed}"
     path = out / f"{stem}.safetensors"
     trained.policy.save(path)
+    seats: dict[str, Any] = {} if others is None else dict.fromkeys(game.agents, others)
+    try:
+        measured = walras.play(game, {**seats, trained.agent: trained}, batch=episodes, seed=seed + 1_000_003)
+    except KeyboardInterrupt:
+        print(f"walras: interrupted; the policy is in {path}, but was not measured", file=sys.stderr)
+        return 130
     facts = {
         "env": env, "parameters": given, "agent": trained.agent, "others": others, "algo": algo, "seed": seed,
         "settings": dataclasses.asdict(settings), "steps": trained.steps, "cpu_seconds": trained.cpu_seconds,
