@@ -7,11 +7,13 @@ Exit status: 0 success, 1 something failed, 2 wrong request, 130 after Ctrl-C.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json as json_
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 import tyro
 
@@ -127,9 +129,14 @@ def train(
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from walras.agents.storage import write_whole
     from walras.algorithms.ppo import train_ppo
 
     try:
+        if episodes < 1:
+            raise ValueError(f"episodes must be at least 1, got {episodes}")
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"out: {out} is a file; a folder is needed")
         given = json_.loads(parameters)
         if not isinstance(given, dict):
             raise ValueError(f"parameters: a JSON object is needed, got {parameters!r}")
@@ -169,13 +176,17 @@ def train(
         "episodes": episodes, "mean_return": measured.mean(trained.agent),
         "standard_error": measured.standard_error(trained.agent), "version": walras.__version__,
     }  # fmt: skip
-    (out / f"{stem}.json").write_text(json_.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_whole(out / f"{stem}.json", lambda file: _write(file, json_.dumps(facts, indent=2) + "\n"))
     mean, deviation = measured.mean(trained.agent), measured.standard_error(trained.agent)
     print(f"{trained.agent}: mean return {mean:.6g} +- {deviation:.2g} over {episodes} episodes")
     for truth in game.truths():
         print(f"{truth.kind}: {truth.name} = {truth.value:.6g}   ({truth.source})")
     print(path)
     return 0
+
+
+def _write(file: IO[bytes], text: str) -> None:
+    file.write(text.encode())
 
 
 def _plain(entry: Any) -> dict[str, Any]:
@@ -204,7 +215,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if given[:1] == ["bench"]:
         return benches.main(given[1:])
-    status: int = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="walras", description="Environments, learners and measurements for economic design.", args=given
-    )
-    return status
+    about = "Environments, learners and measurements for economic design."
+    # tyro only builds the call: an error in a setting is the user's, an error in the call is ours.
+    calls = {name: _deferred(command) for name, command in COMMANDS.items()}
+    try:
+        try:
+            call: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
+                calls, prog="walras", description=about, args=given
+            )
+        except ValueError as error:
+            return _complain(error)
+        return call()
+    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _deferred(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
+    """The command, with its arguments, for later."""
+
+    @functools.wraps(command)
+    def bind(*arguments: Any, **keywords: Any) -> Callable[[], int]:
+        return functools.partial(command, *arguments, **keywords)
+
+    return bind
