@@ -20,8 +20,9 @@ help:  ## say what each target does
 install: $(STAMPS)/installed  ## make the environment VENV (.venv) with everything in it, walras installed as a user would
 
 demo: $(STAMPS)/installed  ## quick benchmark over everything that exists: progress, a table and an HTML report in OUT/demo
-	$(BIN)/walras bench run demo --out $(OUT)/demo
-	$(BIN)/walras bench report --out $(OUT)/demo
+	@$(BIN)/walras bench run demo --out $(OUT)/demo; ran=$$?; \
+	$(BIN)/walras bench report --out $(OUT)/demo; written=$$?; \
+	[ $$ran -ne 0 ] || ran=$$written; exit $$ran
 
 test: $(STAMPS)/installed  ## run the tests on the installed package
 	$(PYTEST)

@@ -15,10 +15,12 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from walras.envs.auctions.laws import whole
 from walras.envs.auctions.mechanism import value
 from walras.envs.auctions.priors import Independent, Prior, Triangle
 from walras.envs.auctions.rules import SealedBidAuction
 from walras.envs.game import Array, Game, Policy
+from walras.envs.registry import as_game
 from walras.envs.seats import default_policy, fill_seats
 from walras.envs.spaces import ActionFit
 
@@ -87,7 +89,7 @@ class BestResponse:
 
 
 def best_response(
-    game: Game[Any],
+    game: Game[Any] | str,
     agent: str,
     others: Mapping[str, Any] | str | None = None,
     *,
@@ -98,23 +100,26 @@ def best_response(
     """Best response of `agent` to the policies of the other bidders, among the reports of a grid.
 
     Args:
-        game: a sealed-bid auction of one round whose bidders' values are independent of each other.
+        game: a sealed-bid auction of one round without budgets whose bidders' values are independent of each other;
+            or its id.
         agent: who responds.
         others: role or agent -> policy, or one policy name for all; seats not mentioned play the equilibrium where
             known, else at random.
         profiles: simulated profiles of the opponents, >= 1.
         reports: reports compared for each item, >= 2 (default: 401 for one item, 21 for two, fewer for more),
             evenly spaced up to the largest value; an auction on a grid has its own.
-        seed: of the simulation.
+        seed: of the simulation, >= 0.
 
     Raises:
         ValueError: if the game does not fit, the agent or a seat is unknown, or a number is out of range.
+        KeyError: if an id is unknown.
+        TypeError: if `game` is neither a game nor an id.
     """
-    auction = _fitting(game, agent)
-    if profiles < 1:
-        raise ValueError(f"profiles must be at least 1, got {profiles}")
-    if reports is not None and reports < 2:
-        raise ValueError(f"reports must be at least 2, got {reports}")
+    auction = _fitting(game)
+    if agent not in auction.seat:
+        raise ValueError(f"agent: {agent!r} is not one of {list(auction.agents)}")
+    profiles, seed = whole("profiles", profiles), whole("seed", seed, 0)
+    reports = None if reports is None else whole("reports", reports, 2)
     rng = np.random.default_rng([seed, 0])
     policies = _policies(auction, others)
     i = auction.seat[agent][2]
@@ -142,7 +147,7 @@ def best_response(
 
 
 def exploitability(
-    game: Game[Any],
+    game: Game[Any] | str,
     policies: Mapping[str, Any] | str,
     *,
     profiles: int = 20_000,
@@ -171,11 +176,10 @@ def exploitability(
         Agent -> gain.
 
     Raises:
-        ValueError: as `best_response`.
+        ValueError, KeyError, TypeError: as `best_response`.
     """
-    auction = _fitting(game, game.agents[0])
-    if test_profiles < 2:
-        raise ValueError(f"test_profiles must be at least 2, got {test_profiles}")
+    auction = _fitting(game)
+    test_profiles, seed = whole("test_profiles", test_profiles, 2), whole("seed", seed, 0)
     seats = _policies(auction, policies)
     rng = np.random.default_rng([seed, 1])
     values = auction.prior.sample(rng.random((test_profiles, auction.prior.draws)))
@@ -200,15 +204,16 @@ def independent_bidders(prior: Prior) -> bool:
     return isinstance(prior, Independent | Triangle) or prior.marginals is not None
 
 
-def _fitting(game: Game[Any], agent: str) -> SealedBidAuction:
+def _fitting(given: Game[Any] | str) -> SealedBidAuction:
+    game = as_game(given, {})
     if not isinstance(game, SealedBidAuction):
         raise ValueError(f"game: a sealed-bid auction is needed for a best response on a grid, got {game!r}")
     if game.rounds != 1:
         raise ValueError(f"game: best responses are computed for one round, the auction has rounds={game.rounds}")
     if not independent_bidders(game.prior):
         raise ValueError(f"game: bidders' values must be independent of each other, the prior is {game.prior!r}")
-    if agent not in game.seat:
-        raise ValueError(f"agent: {agent!r} is not one of {list(game.agents)}")
+    if game.budget is not None:
+        raise ValueError(f"game: best responses are computed without budgets, the auction has budget={game.budget}")
     return game
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from walras.envs.auctions import mechanisms, theory
+from walras.envs.auctions.laws import whole
 from walras.envs.auctions.mechanism import DEMANDS, Mechanism, value
 from walras.envs.auctions.priors import Law, Prior
 
@@ -174,8 +175,7 @@ def evaluate(
     mechanism = designer.commit(prior, demand)
     if not mechanism.truthful:
         raise ValueError(f"designer: bidders would not report the truth to {mechanism!r}")
-    if profiles < 2:
-        raise ValueError(f"profiles must be at least 2, got {profiles}")
+    profiles = whole("profiles", profiles, 2)
     values = prior.sample(rng.random((profiles, prior.draws)))
     allocation, payment = mechanism.outcome(values)
     paid = payment.sum(axis=1)

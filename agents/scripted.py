@@ -169,7 +169,7 @@ def constant(game: Game[Any], agent: str, action: Any) -> Constant:
     """
     space = _space(game, agent)
     checked = ActionFit(space)(np.asarray(action)[None], (1,), "action", agent)[0]
-    return Constant(_plain(checked.tolist()))
+    return Constant(_nested_tuples(checked.tolist()))
 
 
 def zero(game: Game[Any], agent: str) -> Constant | FirstLegal:
@@ -201,5 +201,5 @@ def _batch(observation: Observation) -> int:
     return len(next(iter(observation.values())) if isinstance(observation, dict) else observation)
 
 
-def _plain(entry: Any) -> Any:
-    return tuple(_plain(part) for part in entry) if isinstance(entry, list) else entry
+def _nested_tuples(entry: Any) -> Any:
+    return tuple(_nested_tuples(part) for part in entry) if isinstance(entry, list) else entry

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -80,12 +81,14 @@ def _drain(source: deque[Task], jobs: int, listener: Listener) -> Generator[Reco
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
                 task = running.pop(future)
-                try:
-                    record = future.result()
-                except BrokenProcessPool:
+                # Asked for, not raised: a KeyboardInterrupt that a case raises must not look like a Ctrl-C.
+                error = future.exception()
+                if error is None:
+                    yield future.result()
+                elif isinstance(error, BrokenProcessPool):
                     lost.append(task)
                 else:
-                    yield record
+                    yield task.record("failed", error="".join(traceback.format_exception(error)))
             if lost:  # the others in flight fall with the pool
                 lost.extend(running.values())
     return lost

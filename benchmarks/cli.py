@@ -23,15 +23,18 @@ OUT = Path("out/bench")
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Words = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SUITE...")]
-Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")]
+Names = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME...")]
 
 
-def _complain(error: Exception) -> int:
-    print(f"walras bench: {error}", file=sys.stderr)
+def complain(error: Exception) -> int:
+    """Say in one line on standard error what is wrong with a request, and return its exit status, 2."""
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    print(f"walras: {text}", file=sys.stderr)
     return 2
 
 
-def _print(table: object) -> None:
+def print_table(table: object) -> None:
+    """Print a rich table, wide enough for its columns where standard output is no terminal."""
     from rich.console import Console
 
     # A pipe or a file has no width: give the table the room it needs instead of wrapping it at 80 characters.
@@ -56,6 +59,7 @@ def list_(*, json: Flag = False) -> int:
             facts: Row = {
                 "suite": name,
                 "title": suite.title,
+                "suite_status": suite.status,
                 "case": case.name,
                 "description": case.description,
                 "cost": case.cost,
@@ -82,7 +86,7 @@ def list_(*, json: Flag = False) -> int:
         first = entry["suite"] != previous
         previous = entry["suite"]
         cells = [
-            previous if first else "",
+            f"{previous} ({entry['suite_status']})" if first else "",
             entry["case"],
             entry["cost"],
             str(entry["seeds"]),
@@ -90,7 +94,7 @@ def list_(*, json: Flag = False) -> int:
             entry["status"],
         ]
         table.add_row(*map(escape, cells))
-    _print(table)
+    print_table(table)
     print("groups: " + "; ".join(f"{name} = {group.description}" for name, group in GROUPS.items()))
     return 0
 
@@ -113,7 +117,7 @@ def run(
     Args:
         suites: Names of suites, or of groups: `demo` (the quick cases of every suite), `all` (every case). `walras
             bench list` names them.
-        case: Run only the cases of these names.
+        case: Run only the cases of these names: `--case a b`, or `--case a --case b`.
         seeds: Number of seeds of every case; the default is each case's own.
         cost: Run only cases of at most this cost class.
         json: Print one JSON array of rows instead of the table.
@@ -129,26 +133,28 @@ def run(
     from walras.benchmarks.table import as_table, build_rows, case_records, to_json
 
     if not suites:
-        return _complain(
+        return complain(
             ValueError(
                 "run needs at least one SUITE; `walras bench list` names them, `demo` runs the quick cases of all"
             )
         )
     try:
-        chosen = choose(suites, case, cost)
+        chosen = choose(suites, tuple(name for names in case for name in names), cost)
         with Store(out) as store:
             summary = run_suites(chosen, store, seeds=seeds, jobs=jobs, backend=backend, display=choose_display())
             rows: list[Row] = []
             for suite, _, cases in chosen:
-                results = {each.name: case_records(store, suite.name, each.name) for each in suite.cases}
+                results = {
+                    each.name: case_records(store, suite.name, each, seeds=seeds or each.seeds) for each in suite.cases
+                }
                 rows += build_rows(suite, results, cases=[each.name for each in cases], seeds=seeds)
             path = store.path
     except (UnknownNameError, StoreError, MissingBackendError, ValueError, TypeError) as error:
-        return _complain(error)
+        return complain(error)
     if json:
         print(to_json(rows))
     else:
-        _print(as_table(rows))
+        print_table(as_table(rows))
     return _conclude(summary, path)
 
 
@@ -183,12 +189,12 @@ def report(suites: Words = (), *, out: Path = OUT) -> int:
     from walras.benchmarks.suites import UnknownNameError
 
     try:
-        with Store(out) as store:
+        with Store(out, create=False) as store:
             path, problems = write_report(store, suites=suites)
     except (UnknownNameError, StoreError, MissingTemplateEngineError, TypeError) as error:
-        return _complain(error)
+        return complain(error)
     for problem in problems:
-        print(f"walras bench: {problem}", file=sys.stderr)
+        print(f"walras: {problem}", file=sys.stderr)
     print(path)
     return 1 if problems else 0
 

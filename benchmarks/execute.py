@@ -58,7 +58,6 @@ class Task:
         needs_gpu: Whether to skip where torch sees no CUDA device.
         code_version: Code version of the process that planned the run.
         fingerprint: Fingerprint of `run` and `params`.
-        entry: Where the suite is.
     """
 
     suite: str
@@ -70,7 +69,6 @@ class Task:
     needs_gpu: bool
     code_version: str
     fingerprint: str
-    entry: str
 
     @property
     def label(self) -> str:
@@ -138,6 +136,8 @@ def _numbers(what: str, values: Any) -> list[float]:
     vector = np.asarray(values, dtype=np.float64)
     if vector.ndim != 1:
         raise ValueError(f"{what} must be a sequence of numbers, got shape {vector.shape}")
+    if not np.isfinite(vector).all():
+        raise ValueError(f"{what} must hold finite numbers, got {vector[~np.isfinite(vector)][0]}")
     return [float(value) for value in vector]
 
 
@@ -149,6 +149,8 @@ def _plain(what: str, value: Any) -> Any:
         return [_plain(what, part) for part in value]
     if isinstance(value, np.generic):
         return _plain(what, value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{what} must hold finite numbers, got {value}")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"{what} must hold numbers, got {type(value).__name__}")
@@ -162,14 +164,19 @@ def _checked(outcome: Any, task: Task) -> tuple[dict[str, float], dict[str, Curv
         raise ValueError(
             f"{task.run} returned metrics that suite {task.suite!r} does not declare: {', '.join(undeclared)}"
         )
+    of_case = f"of case {task.suite}/{task.case}"
     metrics = {name: float(value) for name, value in outcome.metrics.items()}
+    for name, number in metrics.items():
+        if not math.isfinite(number):
+            raise ValueError(f"metric {name!r} {of_case} must be a finite number, got {number}")
     curves = {}
     for name, curve in outcome.curves.items():
-        x, y = _numbers(f"x of curve {name!r}", curve.x), _numbers(f"y of curve {name!r}", curve.y)
+        x, y = (_numbers(f"{axis} of curve {name!r} {of_case}", getattr(curve, axis)) for axis in ("x", "y"))
         if len(x) != len(y):
-            raise ValueError(f"curve {name!r} has {len(x)} x and {len(y)} y values")
+            raise ValueError(f"curve {name!r} {of_case} has {len(x)} x and {len(y)} y values")
         curves[name] = Curve(x, y, curve.x_label, curve.y_label)
-    return metrics, curves, {name: _plain(f"array {name!r}", value) for name, value in outcome.arrays.items()}
+    arrays = {name: _plain(f"array {name!r} {of_case}", value) for name, value in outcome.arrays.items()}
+    return metrics, curves, arrays
 
 
 def load(entry: str) -> Callable[..., Any]:
@@ -208,7 +215,7 @@ def throttled(report: Progress, interval: float = 0.1) -> Progress:
 
 
 def execute(task: Task, report: Progress | None = None) -> Record:
-    """Run one task to its record; an exception of the case becomes a failed record with its traceback.
+    """Run one task to its record; an exception or exit of the case becomes a failed record with its traceback.
 
     Args:
         task: What to run.
@@ -229,6 +236,6 @@ def execute(task: Task, report: Progress | None = None) -> Record:
         outcome = function(task.seed, progress, **task.params)
         seconds = time.perf_counter() - start
         metrics, curves, arrays = _checked(outcome, task)
-    except Exception:
+    except (Exception, SystemExit):
         return task.record("failed", error=traceback.format_exc(), seconds=time.perf_counter() - start)
     return task.record("done", metrics=metrics, curves=curves, arrays=arrays, seconds=seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,20 +75,30 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _chosen(store: Store, names: Sequence[str]) -> tuple[list[Suite], list[str]]:
+    stored = store.suites()
     if names:
-        return [get_suite(name) for name in dict.fromkeys(names)], []
+        return [_suite(name, stored.get(name, "")) for name in dict.fromkeys(names)], []
     suites, problems = [], []
-    registered = list_suites()
-    for name, entry in store.suites().items():
+    for name, entry in stored.items():
         try:
-            suites.append(get_suite(name if name in registered else entry or name))
+            suites.append(_suite(name, entry))
         except (UnknownNameError, TypeError) as error:
             problems.append(f"the results of suite {name!r} are not shown: {error}")
     return suites, problems
 
 
+def _suite(name: str, entry: str) -> Suite:
+    """Return a suite by what the store says of it: the suite itself as JSON, where it is, or nothing."""
+    if not entry.startswith("{"):
+        return get_suite(name if name in list_suites() else entry or name)
+    try:
+        return Suite.from_dict(json.loads(entry))
+    except ValueError as error:
+        raise TypeError(f"its stored definition cannot be read: {error}") from error
+
+
 def _section(suite: Suite, store: Store, problems: list[str]) -> dict[str, Any]:
-    results = {case.name: case_records(store, suite.name, case.name, any_version=True) for case in suite.cases}
+    results = {case.name: case_records(store, suite.name, case, any_version=True) for case in suite.cases}
     done = {case: [record for record in records if record.status == "done"] for case, records in results.items()}
     done = {case: records for case, records in done.items() if records}
     rows = build_rows(suite, results)

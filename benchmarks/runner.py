@@ -19,7 +19,7 @@ from walras.benchmarks.suites import UnknownNameError, expand, get_entry, get_su
 
 
 class Chosen(NamedTuple):
-    """A suite with the cases to run of it."""
+    """A suite with the cases to run of it; `entry` is its place (`"module:SUITE"`), or the suite itself as JSON."""
 
     suite: Suite
     entry: str
@@ -93,7 +93,7 @@ def plan(chosen: Iterable[Chosen], store: Store, seeds: int | None = None) -> tu
     version = code_version()
     tasks: list[Task] = []
     stored = 0
-    for suite, entry, cases in chosen:
+    for suite, _, cases in chosen:
         done = store.done(suite.name, version)
         metrics = tuple(metric.name for metric in suite.metrics)
         for case in cases:
@@ -103,9 +103,7 @@ def plan(chosen: Iterable[Chosen], store: Store, seeds: int | None = None) -> tu
                     stored += 1
                     continue
                 gpu = case.cost == "gpu"
-                tasks.append(
-                    Task(suite.name, case.name, seed, case.run, case.params, metrics, gpu, version, mark, entry)
-                )
+                tasks.append(Task(suite.name, case.name, seed, case.run, case.params, metrics, gpu, version, mark))
     return tasks, stored
 
 
@@ -141,7 +139,8 @@ def run_suites(
         raise ValueError(f"backend must be 'local' or 'ray', got {backend!r}")
     tasks, stored = plan(chosen, store, seeds)
     reasons = {(suite.name, case.name): missing(case) for suite, _, cases in chosen for case in cases}
-    entries = {suite.name: entry for suite, entry, _ in chosen}
+    for suite, entry, _ in chosen:
+        store.register(suite.name, entry)
     ready = [task for task in tasks if not reasons[task.suite, task.case]]
     failed: list[Record] = []
     skipped: list[Record] = []
@@ -151,7 +150,7 @@ def run_suites(
 
         def keep(record: Record) -> None:
             nonlocal ended
-            store.add(record, entries[record.suite])
+            store.add(record)
             ended += 1
             if record.status != "done":
                 (failed if record.status == "failed" else skipped).append(record)

@@ -18,6 +18,8 @@ tabulated like every other measurement.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -88,15 +90,14 @@ class Scenario:
         params: dict[str, Any] = {
             "game": self.game,
             "parameters": dict(self.parameters),
-            "seats": dict(self.seats),
+            "seats": {seat: _identified(who) for seat, who in self.seats.items()},
             "episodes": self.episodes,
         }
         case = Case("play", f"{__name__}:measure", params, seeds=self.seeds, description=self.title)
         metrics += [Metric("return.all", better="higher"), Metric("steps")]
         text = self.title or f"play of {self.game}"
-        return Chosen(
-            Suite(self.name, self.title or self.name, text, (case,), tuple(metrics)), f"{__name__}:none", (case,)
-        )
+        suite = Suite(self.name, self.title or self.name, text, (case,), tuple(metrics))
+        return Chosen(suite, json.dumps(suite.to_dict()), (case,))
 
 
 def load_scenario(path: str | Path) -> Scenario:
@@ -144,11 +145,6 @@ def measure(
     return Outcome({**_returns(rules, totals / episodes), "steps": steps / episodes})
 
 
-def none() -> None:
-    """Scenarios stand in no registry: the stored entry leads here, and says so."""
-    raise LookupError("a scenario is run from its file: walras play SCENARIO")
-
-
 def _returns(game: Game[Any], means: Any) -> dict[str, float]:
     result = {f"return.{agent}": float(means[k]) for agent, (_, _, k) in game.seat.items()}
     for role in game.roles:
@@ -166,7 +162,24 @@ def _located(who: Any, seat: str, file: Path) -> Any:
     raise ValueError(f'{file}: seats.{seat} must be a policy\'s name or {{ file = "..." }}, got {who!r}')
 
 
+def _digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _identified(who: Any) -> Any:
+    """A seat's entry with the digest of its file, so that results of an older file are not taken for its own."""
+    return {**who, "sha256": _digest(who["file"])} if isinstance(who, Mapping) else who
+
+
 def _policies(seats: Mapping[str, Any]) -> dict[str, Any]:
     from walras.agents.files import load_policy
 
-    return {seat: load_policy(who["file"]) if isinstance(who, Mapping) else who for seat, who in seats.items()}
+    policies = {}
+    for seat, who in seats.items():
+        if isinstance(who, Mapping):
+            if who.get("sha256") not in (None, _digest(who["file"])):
+                raise ValueError(f"seats.{seat}: the file {who['file']} has changed since the run began; run it again")
+            policies[seat] = load_policy(who["file"])
+        else:
+            policies[seat] = who
+    return policies

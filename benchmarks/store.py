@@ -82,18 +82,45 @@ class Record:
     finished: str = ""
 
     def row(self) -> tuple[Any, ...]:
-        """Return the record in the order of the table's columns."""
+        """Return the record in the order of the table's columns.
+
+        Raises:
+            ValueError: If a number is not finite.
+        """
+
+        def text(what: str, value: Any) -> str:
+            try:
+                return json.dumps(value, sort_keys=True, allow_nan=False)
+            except ValueError as error:
+                raise ValueError(f"{what} of {self.suite}/{self.case} seed {self.seed}: {error}") from error
+
         curves = {name: [list(c.x), list(c.y), c.x_label, c.y_label] for name, c in self.curves.items()}
-        texts = [json.dumps(value, sort_keys=True) for value in (dict(self.metrics), curves, dict(self.arrays))]
-        machine = json.dumps(dict(self.machine), sort_keys=True)
+        texts = [text("metrics", dict(self.metrics)), text("curves", curves), text("arrays", dict(self.arrays))]
+        machine = text("machine", dict(self.machine))
         key = (self.suite, self.case, self.seed, self.code_version, self.status, self.fingerprint)
         return (*key, *texts, self.error, self.seconds, machine, self.finished)
 
     @classmethod
     def from_row(cls, row: tuple[Any, ...]) -> Record:
-        """Build a record from the table's columns."""
-        metrics, curves, arrays = (json.loads(text) for text in row[6:9])
+        """Build a record from the table's columns.
+
+        Raises:
+            ValueError: If a column does not hold what `row` writes.
+        """
         suite, case, seed, version, status, mark = row[:6]
+        if not isinstance(seed, int) or not all(isinstance(text, str) for text in (version, mark, row[9], row[12])):
+            raise ValueError("a column is of the wrong type")
+        metrics, curves, arrays = (
+            _parsed(*pair) for pair in zip(("metrics", "curves", "arrays"), row[6:9], strict=True)
+        )
+        if not all(_is_number(value) for value in metrics.values()):
+            raise ValueError("metrics must be numbers")
+        for parts in curves.values():
+            shaped = isinstance(parts, list) and [type(part) for part in parts] == [list, list, str, str]
+            if not shaped or len(parts[0]) != len(parts[1]) or not all(map(_is_number, parts[0] + parts[1])):
+                raise ValueError("curves must be two lists of numbers and two labels")
+        if not _is_number(row[10]):
+            raise ValueError(f"seconds must be a number, got {row[10]!r}")
         return cls(
             suite=suite,
             case=case,
@@ -106,25 +133,48 @@ class Record:
             arrays=arrays,
             error=row[9],
             seconds=row[10],
-            machine=json.loads(row[11]),
+            machine=_parsed("machine", row[11]),
             finished=row[12],
         )
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _parsed(what: str, text: Any) -> dict[str, Any]:
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON number")
+
+    try:
+        value = json.loads(text, parse_constant=refuse)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{what} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be a JSON object, got {type(value).__name__}")
+    return value
+
+
 class Store:
-    """The results in `folder/results.sqlite`; folder and file are made if they are missing.
+    """The results in `folder/results.sqlite`.
 
     Args:
         folder: The folder of the results, or the path of the file itself if it ends in `.sqlite`.
+        create: Make folder and file where they are missing.
 
     Raises:
-        StoreError: If the file exists but is no results store, is damaged, or was written by a newer walras.
+        StoreError: If the file exists but is no results store, is damaged, or was written by a newer walras; if it
+            is missing and `create` is False.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, create: bool = True) -> None:
         """Open the store."""
         path = Path(folder)
         self.path = path if path.suffix == ".sqlite" else path / FILE_NAME
+        if not create and not self.path.exists():
+            below = sorted(str(file.parent) for file in self.path.parent.glob(f"*/{FILE_NAME}"))
+            hint = f"; there are some in {', '.join(below)}" if below else ""
+            raise StoreError(f"there are no results in {folder}: no file {self.path}{hint}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
@@ -187,7 +237,14 @@ class Store:
         """Close the file; everything added is already in it."""
         self._connection.close()
 
-    def add(self, record: Record, entry: str = "") -> None:
+    def register(self, suite: str, entry: str) -> None:
+        """Keep where a suite is (`"module:SUITE"`) or the suite itself (as JSON), for reports.
+
+        Without it a report finds registered suites only.
+        """
+        self._ask("INSERT OR REPLACE INTO suites VALUES (?, ?)", (suite, entry))
+
+    def add(self, record: Record) -> None:
         """Write one result in one transaction.
 
         A result that is not done, or that was done with other parameters, is replaced; otherwise the first result
@@ -195,42 +252,61 @@ class Store:
 
         Args:
             record: The result.
-            entry: Where its suite is (`"module:SUITE"`), so that a report can find a suite that is not registered.
+
+        Raises:
+            ValueError: If a number in it is not finite.
+            StoreError: If it cannot be written.
         """
+        row = record.row()
         marks = ", ".join("?" * 13)
         updates = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ")[4:])
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._ask(
+            f"INSERT INTO results ({_COLUMNS}) VALUES ({marks}) "
+            f"ON CONFLICT (suite, case_name, seed, code_version) DO UPDATE SET {updates} "
+            "WHERE results.status != 'done' OR results.fingerprint != excluded.fingerprint",
+            row,
+        )
+
+    def _ask(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement, which is one transaction, and return its rows."""
         try:
-            self._connection.execute(
-                f"INSERT INTO results ({_COLUMNS}) VALUES ({marks}) "
-                f"ON CONFLICT (suite, case_name, seed, code_version) DO UPDATE SET {updates} "
-                "WHERE results.status != 'done' OR results.fingerprint != excluded.fingerprint",
-                record.row(),
-            )
-            if entry:
-                self._connection.execute("INSERT OR REPLACE INTO suites VALUES (?, ?)", (record.suite, entry))
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
 
     def done(self, suite: str, code_version: str) -> set[tuple[str, int, str]]:
         """Return (case, seed, fingerprint) of the finished results of a suite under one code version."""
         query = (
             "SELECT case_name, seed, fingerprint FROM results WHERE suite = ? AND code_version = ? AND status = 'done'"
         )
-        return {(case, seed, mark) for case, seed, mark in self._connection.execute(query, (suite, code_version))}
+        return {(case, seed, mark) for case, seed, mark in self._ask(query, (suite, code_version))}
 
     def records(
-        self, suite: str | None = None, case: str | None = None, code_version: str | None = None
+        self,
+        suite: str | None = None,
+        case: str | None = None,
+        code_version: str | None = None,
+        fingerprint: str | None = None,
     ) -> list[Record]:
-        """Return the results, sorted by suite, case, seed and age; None means any."""
-        given = {"suite": suite, "case_name": case, "code_version": code_version}
+        """Return the results, sorted by suite, case, seed and age; None means any.
+
+        Raises:
+            StoreError: If one of them is damaged; names the file, suite, case and seed.
+        """
+        given = {"suite": suite, "case_name": case, "code_version": code_version, "fingerprint": fingerprint}
         wanted = {column: value for column, value in given.items() if value is not None}
         where = " AND ".join(f"{column} = ?" for column in wanted) or "1"
         query = f"SELECT {_COLUMNS} FROM results WHERE {where} ORDER BY suite, case_name, seed, position"
-        return [Record.from_row(row) for row in self._connection.execute(query, tuple(wanted.values()))]
+        return [self._record(row) for row in self._ask(query, tuple(wanted.values()))]
+
+    def _record(self, row: tuple[Any, ...]) -> Record:
+        try:
+            return Record.from_row(row)
+        except ValueError as error:
+            raise StoreError(
+                f"{self.path}: the result of suite {row[0]}, case {row[1]}, seed {row[2]} is damaged: {error}; "
+                "move the file away or choose another folder"
+            ) from error
 
     def suites(self) -> dict[str, str]:
         """Return the suites that have results: name to entry (empty where none was given)."""
@@ -238,15 +314,15 @@ class Store:
             "SELECT DISTINCT results.suite, coalesce(suites.entry, '') FROM results "
             "LEFT JOIN suites ON suites.name = results.suite ORDER BY 1"
         )
-        return dict(self._connection.execute(query).fetchall())
+        return {name: entry for name, entry in self._ask(query)}
 
-    def versions(self, suite: str, case: str) -> tuple[str, ...]:
+    def versions(self, suite: str, case: str, fingerprint: str) -> tuple[str, ...]:
         """Return the code versions that have results of a case, those with a finished seed first, the newest first."""
         query = (
-            "SELECT code_version FROM results WHERE suite = ? AND case_name = ? GROUP BY code_version "
-            "ORDER BY max(status = 'done') DESC, max(position) DESC"
+            "SELECT code_version FROM results WHERE suite = ? AND case_name = ? AND fingerprint = ? "
+            "GROUP BY code_version ORDER BY max(status = 'done') DESC, max(position) DESC"
         )
-        return tuple(version for (version,) in self._connection.execute(query, (suite, case)))
+        return tuple(version for (version,) in self._ask(query, (suite, case, fingerprint)))
 
 
 def package_version() -> str:

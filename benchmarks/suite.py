@@ -36,6 +36,8 @@ Better: TypeAlias = Literal["higher", "lower", "none"]
 MetricKind: TypeAlias = Literal["value", "timing"]
 KnownKind: TypeAlias = Literal["optimum", "equilibrium", "bound", "identity"]
 
+SuiteStatus: TypeAlias = Literal["verified", "runs", "known issue"]
+
 COSTS: tuple[Cost, ...] = get_args(Cost)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -309,7 +311,11 @@ class Outcome:
 class Suite:
     """A benchmark suite: what is measured, how, and what it is held against.
 
+    Its status is `"verified"` where its rows are held against truths or required figures, `"runs"` where they are only
+    measured, `"known issue"` where something in it is known to be wrong (its description says what).
+
     Raises:
+        ValueError: For a status that is unknown, or `"verified"` without anything that the rows are held against.
         ValueError: For duplicate names and for references to cases or metrics that the suite does not have.
     """
 
@@ -322,14 +328,18 @@ class Suite:
     known: tuple[Known, ...] = ()
     targets: tuple[Target, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    status: SuiteStatus = "runs"
 
     def __post_init__(self) -> None:
-        """Check names and references."""
+        """Check names, status and references."""
         _check_name("suite", self.name)
+        _check_choice(f"status of suite {self.name!r}", self.status, get_args(SuiteStatus))
         for name in ("cases", "metrics", "published", "known", "targets", "pictures"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.cases:
             raise ValueError(f"suite {self.name!r} has no cases")
+        if self.status == "verified" and not (self.known or self.targets):
+            raise ValueError(f"suite {self.name!r} is verified by nothing: it has neither known values nor targets")
         self._unique("case", [case.name for case in self.cases])
         self._unique("metric", [metric.name for metric in self.metrics])
         self._unique("picture", [picture.name for picture in self.pictures])
@@ -398,3 +408,18 @@ class Suite:
         """Return the suite as JSON values."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Suite:
+        """Return the suite whose `to_dict` is `plain`.
+
+        Raises:
+            TypeError: For an unknown or missing field.
+            ValueError: For a wrong one.
+        """
+        kinds: dict[str, Callable[..., Any]] = {
+            "cases": Case, "metrics": Metric, "published": Published, "known": Known, "targets": Target,
+            "pictures": Picture,
+        }  # fmt: skip
+        parts = {name: tuple(kind(**fields) for fields in plain.get(name, ())) for name, kind in kinds.items()}
+        return cls(**{**plain, **parts})

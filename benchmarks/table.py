@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from walras.benchmarks.display import brief
 from walras.benchmarks.statistics import mean_interval
-from walras.benchmarks.store import Record, Store, code_version
+from walras.benchmarks.store import Record, Store, code_version, fingerprint
 from walras.benchmarks.suite import Case, Known, Metric, Published, Suite, Target
 
 if TYPE_CHECKING:
@@ -18,22 +18,25 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, Any]
 
 
-def case_records(store: Store, suite: str, case: str, *, any_version: bool = False) -> list[Record]:
-    """Return the results of a case under the running code, sorted by seed.
+def case_records(
+    store: Store, suite: str, case: Case, *, seeds: int | None = None, any_version: bool = False
+) -> list[Record]:
+    """Return the results of a case, with the parameters it has now, under the running code, sorted by seed.
 
     Args:
         store: Where the results are.
         suite: Name of the suite.
-        case: Name of the case.
+        case: The case; results of another run function or of other parameters are left out.
+        seeds: Take seeds below this number only; None for all.
         any_version: Fall back on the newest other code version where the running code has no finished seed.
     """
-    version = code_version()
-    if any_version:
-        versions = store.versions(suite, case)
-        records = store.records(suite, case, version)
-        if versions and not any(record.status == "done" for record in records):
-            version = versions[0]
-    return store.records(suite, case, version)
+    mark = fingerprint(case.run, case.params)
+    records = store.records(suite, case.name, code_version(), mark)
+    if any_version and not any(record.status == "done" for record in records):
+        versions = store.versions(suite, case.name, mark)
+        if versions:
+            records = store.records(suite, case.name, versions[0], mark)
+    return [record for record in records if seeds is None or record.seed < seeds]
 
 
 def status_of(records: Sequence[Record], seeds: int) -> str:
@@ -62,9 +65,9 @@ def build_rows(
 
     Args:
         suite: The suite.
-        results: Case name to results, sorted by seed.
+        results: Case name to results, sorted by seed, from `case_records`; all of them are used.
         cases: The cases wanted; None for all.
-        seeds: Use seeds below this number only; None for all.
+        seeds: Number of seeds without which a case is partial; None for each case's own.
 
     Returns:
         Dicts with `suite, case, metric, unit, better, kind, value, ci_low, ci_high, published, publications, truth,
@@ -72,11 +75,7 @@ def build_rows(
         mean over seeds, `ci_low` and `ci_high` its 95 % Student-t interval, `seconds` the wall time of all seeds of
         the case together.
     """
-    kept = {
-        case: [record for record in records if seeds is None or record.seed < seeds]
-        for case, records in results.items()
-    }
-    done = {case: [record for record in records if record.status == "done"] for case, records in kept.items()}
+    done = {case: [record for record in records if record.status == "done"] for case, records in results.items()}
     rows: list[Row] = []
     for case in suite.cases:
         if cases is not None and case.name not in cases:
@@ -91,7 +90,7 @@ def build_rows(
             "seeds": len(ours),
             "seconds": math.fsum(record.seconds for record in ours),
             "cost": case.cost,
-            "status": status_of(kept.get(case.name, []), seeds or case.seeds),
+            "status": status_of(results.get(case.name, []), seeds or case.seeds),
             "code_version": ours[0].code_version if ours else None,
         }
         metrics = [metric for metric in suite.metrics if metric.name in reported | asked]

@@ -11,9 +11,11 @@ from walras.envs.deck import Deck
 from walras.envs.game import Array, Game, Observation, Policy, S, put, take
 from walras.envs.lanes import Clock, LaneRandom, clock
 from walras.envs.seats import default_policy, fill_seats
-from walras.envs.spaces import ActionFit, cast_observation, empty, pick
+from walras.envs.spaces import ActionFit, at_least_one, cast_observation, empty, pick
 
 _ONE = np.uint64(1)
+REDEALS = 1000
+"""So many episodes in a row may end before an agent's first move; then it is taken never to move."""
 
 
 class Ended(NamedTuple):
@@ -40,11 +42,16 @@ class Arena(Generic[S]):
     def __init__(
         self, game: Game[S], batch: int, policies: Mapping[str, Policy] | None = None, horizon: int | None = None
     ) -> None:
-        """Take the table; `horizon` replaces the game's own limit on steps."""
+        """Take the table; `horizon` replaces the game's own limit on steps.
+
+        Raises:
+            ValueError: if `horizon`, or the game's own, is neither `None` nor an integer of at least 1.
+        """
         self.game = game
         self.batch = batch
         self.policies = dict(policies or {})
-        self.horizon = game.horizon if horizon is None else horizon
+        own = at_least_one(game.horizon, "game.horizon")
+        self.horizon = own if horizon is None else at_least_one(horizon, "horizon")
         self.simultaneous = type(game).movers is Game.movers
         self.masked = {role.name: False for role in game.roles}
         self._fit = {role.name: ActionFit(role.action_space) for role in game.roles}
@@ -128,7 +135,7 @@ class Arena(Generic[S]):
     # -- what agents see and do ----------------------------------------------------------------------------------------
 
     def observe(self, agent: str, index: Any = slice(None)) -> Observation:
-        """Observation (B, *shape) of one agent in its space's dtype, for the lanes `index`."""
+        """Observation (B, *shape) of one agent in its space's dtype, for the lanes `index`; never part of the state."""
         role, i, _ = self.game.seat[agent]
         return cast_observation(
             role.observation_space, pick(self.game.observe(self._part(index), role.name), (slice(None), i))
@@ -152,9 +159,13 @@ class Arena(Generic[S]):
         return self.game.movers(self.state)[:, self.game.seat[agent][2]]
 
     def info(self, agent: str, index: Any = slice(None)) -> dict[str, Array]:
-        """The game's facts about one agent, name -> (B, ...)."""
+        """The game's facts about one agent, name -> (B, ...), read-only because a fact may be part of the state."""
         role, i, _ = self.game.seat[agent]
-        return {name: value[:, i] for name, value in self.game.info(self._part(index), role.name).items()}
+        facts = {}
+        for name, value in self.game.info(self._part(index), role.name).items():
+            facts[name] = own = value[:, i]
+            own.flags.writeable = False
+        return facts
 
     def check(self, agent: str, action: Any) -> None:
         """Raise `ValueError` if `action` (*shape), for a batch of one, is outside the agent's space or illegal now."""
@@ -169,9 +180,10 @@ class Arena(Generic[S]):
 
     def _mask(self, state: S, role: str, i: int, moves: Array | None) -> Array:
         legal = cast(Array, self.game.legal(state, role))[:, i]
-        if moves is not None:
-            legal = legal & moves[:, None]
-            legal[~moves, 0] = True
+        if moves is None:
+            return legal.copy()  # the game may keep it in the state
+        legal = legal & moves[:, None]
+        legal[~moves, 0] = True
         return legal
 
     def _actions(self, state: S, given: Mapping[str, Any], now: Clock, lanes: int) -> dict[str, Array]:
@@ -244,13 +256,17 @@ class Arena(Generic[S]):
         """Go back to a `snapshot` of an arena of the same game and batch, exactly.
 
         Raises:
-            ValueError: if the arrays do not belong to such an arena.
+            ValueError: if the arrays do not belong to such an arena: names, dtypes and shapes are compared with its
+                own. Nothing has changed then.
         """
-        names = {"elapsed", *(f"clock.{name}" for name in Clock._fields)}
-        if not names <= arrays.keys() or any(np.shape(value)[:1] != (self.batch,) for value in arrays.values()):
-            raise ValueError(f"arrays: not a snapshot of an arena with {self.batch} lanes")
+        start = clock(0, self.batch)
+        like = self.game.initial(self.batch, LaneRandom(start))
+        needed = {f"state.{name}": value for name, value in self.game.snapshot(like).items()}
+        needed |= {f"clock.{name}": word for name, word in zip(Clock._fields, start, strict=True)}
+        fit(arrays, needed | {"elapsed": np.zeros(self.batch, np.int64)})
+        if (np.asarray(arrays["elapsed"]) < 0).any():
+            raise ValueError("arrays['elapsed']: a number of steps cannot be negative")
         state = {name.removeprefix("state."): value for name, value in arrays.items() if name.startswith("state.")}
-        like = self.game.initial(self.batch, LaneRandom(clock(0, self.batch)))
         restored = self.game.restore(like, state)
         self.seed(0)
         self.deal()
@@ -261,8 +277,25 @@ class Arena(Generic[S]):
 
     def over(self) -> Array:
         """(B,) bool: which lanes have ended, by the rules or at the horizon?"""
-        over: Array = self.game.terminal(self.state)
+        over: Array = self.game.terminal(self.state).copy()
         return over if self.horizon is None else over | (self.elapsed >= self.horizon)
+
+
+def fit(arrays: Mapping[str, Any], needed: Mapping[str, Array]) -> None:
+    """Compare the names, dtypes and shapes of a snapshot with those `needed`.
+
+    Raises:
+        ValueError: naming what does not fit.
+    """
+    if arrays.keys() != needed.keys():
+        raise ValueError(f"arrays: not such a snapshot: {sorted(arrays)} given, {sorted(needed)} needed")
+    for name, like in needed.items():
+        given = np.asarray(arrays[name])
+        if given.dtype != like.dtype or given.shape != like.shape:
+            raise ValueError(
+                f"arrays[{name!r}]: not such a snapshot: {given.dtype}{given.shape} given, "
+                f"{like.dtype}{like.shape} needed"
+            )
 
 
 class SeatView(Generic[S]):
@@ -287,7 +320,9 @@ class SeatView(Generic[S]):
             horizon: replaces the game's own limit on steps.
 
         Raises:
-            ValueError: if `agent` or a key of `others` is unknown.
+            ValueError: if `agent` or a key of `others` is unknown, `others` names this seat alone, or `horizon` is not
+                an integer of at least 1.
+            TypeError: if `others` is neither a name nor a mapping.
         """
         self.agent = game.agents[0] if agent is None else agent
         if self.agent not in game.seat:
@@ -296,7 +331,10 @@ class SeatView(Generic[S]):
         rest = [name for name in game.agents if name != self.agent]
         if isinstance(others, str):
             others = dict.fromkeys(rest, others)
-        policies = fill_seats(game, others or {})
+        policies = fill_seats(game, {} if others is None else others, "others")
+        for name in others or {}:
+            if name == self.agent or (name == self.role.name and self.role.size == 1):
+                raise ValueError(f"others: {name!r} is the agent's own seat; name the other seats {rest}")
         policies.pop(self.agent, None)
         for name in rest:
             if name not in policies:
@@ -321,8 +359,9 @@ class SeatView(Generic[S]):
         Raises:
             ValueError: if the arrays do not belong to such a view.
         """
-        if "owed" not in arrays or np.shape(arrays["owed"]) != (self.arena.batch,):
-            raise ValueError(f"arrays: not a snapshot of a seat in {self.arena.batch} lanes")
+        if "owed" not in arrays:
+            raise ValueError(f"arrays: not a snapshot of a seat in {self.arena.batch} lanes: 'owed' is missing")
+        fit({"owed": arrays["owed"]}, {"owed": np.zeros(self.arena.batch)})
         self.arena.restore({name: value for name, value in arrays.items() if name != "owed"})
         self._owed = np.array(arrays["owed"])
 
@@ -340,7 +379,7 @@ class SeatView(Generic[S]):
         """
         arena = self.arena
         ended = arena.step({self.agent: actions})
-        reward = ended.rewards[:, self._k]
+        reward = ended.rewards[:, self._k].copy()  # the game may keep its own array in the state
         if arena.simultaneous:
             return Ended(reward, ended.terminated, ended.truncated)
         reward, terminated, truncated = reward + self._owed, ended.terminated.copy(), ended.truncated.copy()
@@ -354,10 +393,15 @@ class SeatView(Generic[S]):
             terminated[waiting], truncated[waiting] = more.terminated, more.truncated
 
     def _reach(self, index: Array | None) -> None:
-        """Play the others' opening moves; an episode that ends before this agent ever moved is followed by the next."""
+        """Play the others' opening moves; an episode that ends before this agent ever moved is followed by the next.
+
+        Raises:
+            ValueError: if the agent still has not moved after `REDEALS` episodes in a row.
+        """
         if self.arena.simultaneous:
             return
         index = np.arange(self.arena.batch) if index is None else index
+        redeals = np.zeros(self.arena.batch, np.int64)
         while True:
             waiting = index[~self.arena.moving(self.agent)[index]]
             if not len(waiting):
@@ -365,5 +409,13 @@ class SeatView(Generic[S]):
             ended = self.arena.step({}, waiting)
             self._owed[waiting] += ended.rewards[:, self._k]
             over = waiting[ended.terminated | ended.truncated]
+            if not len(over):
+                continue
             self._owed[over] = 0.0
+            redeals[over] += 1
+            if redeals.max() > REDEALS:
+                raise ValueError(
+                    f"agent: {self.agent!r} is never to move: {REDEALS} episodes in a row ended before its first move "
+                    f"(horizon={self.arena.horizon})"
+                )
             self.arena.deal(over)

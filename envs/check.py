@@ -17,14 +17,15 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-from walras.envs.checks import doors, libraries, rules
+from walras.envs.checks import doors, libraries, purity, rules
 from walras.envs.game import Game
 
 Check = Callable[[str | Game[Any]], None]
 
 CORE_CHECKS: tuple[Check, ...] = (
     rules.rules_have_the_stated_shapes,
-    rules.steps_leave_their_input_alone,
+    purity.nothing_is_changed_in_place,
+    purity.episodes_come_to_an_end,
     rules.lanes_do_not_depend_on_the_batch,
     rules.snapshots_resume_exactly,
     rules.equilibria_play_inside_the_spaces,

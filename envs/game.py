@@ -44,9 +44,15 @@ class Role:
     action_space: gymnasium.Space[Any]
 
     def __post_init__(self) -> None:
-        """Reject parts that nobody plays and names that could be mistaken for an agent's."""
-        if self.count is not None and self.count < 1:
-            raise ValueError(f"Role {self.name!r}: count must be at least 1, got {self.count}")
+        """Reject parts that nobody plays, names that could be mistaken for an agent's, and spaces that are none."""
+        if not isinstance(self.name, str):
+            raise TypeError(f"Role: name must be a string, got {self.name!r}")
+        whole = isinstance(self.count, int | np.integer) and not isinstance(self.count, bool)
+        if self.count is not None and (not whole or self.count < 1):
+            raise ValueError(f"Role {self.name!r}: count must be an integer of at least 1 or None, got {self.count!r}")
+        for which in ("observation_space", "action_space"):
+            if not isinstance(getattr(self, which), gymnasium.Space):
+                raise TypeError(f"Role {self.name!r}: {which} must be a Gymnasium space, got {getattr(self, which)!r}")
         if not self.name.isidentifier() or self.name[-1].isdigit():
             raise ValueError(f"Role: name must be an identifier that does not end in a digit, got {self.name!r}")
 

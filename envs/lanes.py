@@ -49,13 +49,16 @@ def clock(seed: int | list[int], batch: int, lane: int = 0) -> Clock:
         lane: number of the first lane (used with one seed only).
 
     Raises:
-        ValueError: if `batch < 1`, a seed or `lane` is negative, or the list's length is not `batch`.
+        ValueError: if `batch < 1`, a seed or `lane` is negative, the list's length is not `batch`, or a `lane` goes
+            with a list.
     """
     if not _whole(batch) or batch < 1:
         raise ValueError(f"batch must be an integer of at least 1, got {batch!r}")
     if not _whole(lane) or not 0 <= lane < 2**32 - batch:
         raise ValueError(f"lane must be an integer in [0, 2**32 - batch), got {lane!r}")
     if isinstance(seed, list):
+        if lane != 0:
+            raise ValueError(f"lane must be 0 where every lane has its own seed, got {lane!r}")
         if len(seed) != batch:
             raise ValueError(f"seed: a list must hold one seed for each of the {batch} lanes, got {len(seed)}")
         key = np.stack([_key(s) for s in seed])

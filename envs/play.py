@@ -72,7 +72,7 @@ def play(
     seats: Mapping[str, Any] | str | None = None,
     *,
     batch: int = 1,
-    seed: int,
+    seed: int | list[int],
     lane: int = 0,
     record: bool = False,
 ) -> Episodes[S]:
@@ -84,20 +84,21 @@ def play(
             observations, or a Stable-Baselines3 model; one name for everybody; seats not mentioned play the equilibrium
             where the game knows one, else uniformly at random.
         batch: number of lanes `B`.
-        seed: non-negative integer; lane `i` is the same game for every batch size and on every door.
+        seed: non-negative integer: lane `i` is the same game for every batch size and on every door; or a list with
+            one for each lane: every lane is lane 0 of its own seed.
         lane: number of the first lane, to continue a batch: lanes 0..9 are lanes 0..4 and a second call with `lane=5`.
         record: keep every step in `Episodes.history`.
 
     Raises:
-        ValueError: if a seat is unknown, its policy's actions do not fit, or `batch` or `seed` is out of range.
+        ValueError: if a seat is unknown, its policy's actions do not fit, or `batch`, `seed` or `lane` is out of range.
+        TypeError: if `game` is neither an id nor a game, or `seats` neither a name nor a mapping.
     """
-    if isinstance(game, str):
-        from walras.envs.registry import make
+    from walras.envs.registry import as_game
 
-        game = make(game)
+    game = as_game(game, {})
     if isinstance(seats, str):
         seats = dict.fromkeys(game.agents, seats)
-    policies = fill_seats(game, seats or {})
+    policies = fill_seats(game, {} if seats is None else seats)
     for agent in game.agents:
         if agent not in policies:
             policies[agent] = default_policy(game, agent)

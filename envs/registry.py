@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import gymnasium
 import pettingzoo
@@ -72,8 +73,23 @@ def register(
         status: how far it is checked.
 
     Raises:
-        ValueError: if the id or entry point is malformed, or the id is taken by another entry point.
+        ValueError: if the id or entry point is malformed, the id is taken by another entry, the status is unknown, or
+            `kwargs` do not go to JSON and back.
+        TypeError: if an argument has another type.
     """
+    for name, text in (("id", id), ("entry_point", entry_point), ("title", title), ("source", source)):
+        if not isinstance(text, str):
+            raise TypeError(f"{name}: a string is needed, got {text!r}")
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise TypeError(f"kwargs: a mapping is needed, got {kwargs!r}")
+    if status not in get_args(Status):
+        raise ValueError(f"status: {status!r} given, one of {list(get_args(Status))} needed")
+    try:
+        json.dumps(dict(kwargs or {}), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"kwargs: {kwargs!r} does not go to JSON: {error}") from error
+    if not all(isinstance(name, str) for name in kwargs or {}):
+        raise ValueError(f"kwargs: names of parameters are needed as keys, got {list(kwargs or {})}")
     if not _ID.fullmatch(id):
         raise ValueError(f"id: {id!r} is not of the form 'namespace/CamelName-v0'")
     if not re.fullmatch(r"[\w.]+:\w+", entry_point):
@@ -98,9 +114,26 @@ def register(
 def spec(id: str) -> GameSpec:
     """The registry's entry.
 
+    Args:
+        id: `"namespace/Name-v0"`, or `"module:namespace/Name-v0"`: then `module`, which registers the game, is
+            imported first.
+
     Raises:
         KeyError: if the id is unknown; the message names close matches.
+        ModuleNotFoundError: if the module named before the colon cannot be found.
+        TypeError: if `id` is not a string.
     """
+    if not isinstance(id, str):
+        raise TypeError(f"id: a string is needed, got {id!r}")
+    module, colon, rest = id.partition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except ValueError as error:
+            raise ValueError(f"id: {id!r} is not of the form 'module:namespace/Name-v0'") from error
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(f"id: {id!r} needs the module {module!r}: {error}", name=error.name) from error
+        id = rest
     if id not in _games:
         close = difflib.get_close_matches(id, _games, n=3, cutoff=0.4)
         raise KeyError(
@@ -116,10 +149,11 @@ def specs() -> tuple[GameSpec, ...]:
 
 
 def make(id: str, **parameters: Any) -> Game[Any]:
-    """The game registered under `id`, with `parameters` over its registered ones.
+    """The game registered under `id` (as in `spec`), with `parameters` over its registered ones.
 
     Raises:
         KeyError: if the id is unknown.
+        ModuleNotFoundError: if the id names a module that cannot be found.
         TypeError, ValueError: if the game refuses a parameter.
     """
     return spec(id).make(**parameters)

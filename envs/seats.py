@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,23 @@ def register_policy(name: str, factory: str | PolicyFactory) -> None:
     Args:
         name: what users write.
         factory: `factory(game, agent) -> policy`, or its address `"module:function"`, imported at first use.
+
+    Raises:
+        TypeError: if `name` is not a string, or `factory` neither a string nor callable.
+        ValueError: if the name is empty or taken by another factory, or the address is malformed.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name: a string is needed, got {type(name).__name__}")
+    if not isinstance(factory, str) and not callable(factory):
+        raise TypeError(f"factory: a callable or 'module:function' is needed, got {type(factory).__name__}")
+    if not name.strip():
+        raise ValueError(f"name: {name!r} is empty")
+    if isinstance(factory, str) and not re.fullmatch(r"[\w.]+:\w+", factory):
+        raise ValueError(f"factory: {factory!r} is not of the form 'package.module:function'")
+    if name in _named and _named[name] != factory:
+        raise ValueError(
+            f"name: {name!r} is already registered for {_named[name]}; known names: {list(policy_names())}"
+        )
     _named[name] = factory
 
 
@@ -69,16 +86,19 @@ def as_policy(who: Any, game: Game[Any], agent: str) -> Policy:
     return _with_keywords(who)
 
 
-def fill_seats(game: Game[Any], seats: Mapping[str, Any]) -> dict[str, Policy]:
+def fill_seats(game: Game[Any], seats: Mapping[str, Any], what: str = "seats") -> dict[str, Policy]:
     """Agent -> policy for a mapping by agent or role (an agent's own entry goes before its role's).
 
     Raises:
-        ValueError: if a key is neither an agent nor a role of the game.
+        ValueError: if a key is neither an agent nor a role of the game; the message calls the mapping `what`.
+        TypeError: if it is no mapping.
     """
+    if not isinstance(seats, Mapping):
+        raise TypeError(f"{what}: a policy name or a mapping from roles or agents is needed, got {seats!r}")
     roles = {role.name for role in game.roles}
     for name in seats:
         if name not in roles and name not in game.seat:
-            raise ValueError(f"seats: {name!r} is neither a role {sorted(roles)} nor an agent {list(game.agents)}")
+            raise ValueError(f"{what}: {name!r} is neither a role {sorted(roles)} nor an agent {list(game.agents)}")
     policies = {}
     for agent, (role, _, _) in game.seat.items():
         who = seats.get(agent, seats.get(role.name))

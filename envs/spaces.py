@@ -28,12 +28,25 @@ def fresh(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
 
 
 def cast_observation(space: gymnasium.Space[Any], value: Observation) -> Observation:
-    """The observation in the space's dtype(s), so that every door shows the same numbers."""
+    """A copy of the observation in the space's dtype(s): the same numbers on every door, free to be written into."""
     if isinstance(space, spaces.Dict):
         parts = cast(dict[str, Array], value)
         return {key: cast(Array, cast_observation(sub, parts[key])) for key, sub in space.spaces.items()}
     array = cast(Array, value)
-    return array if array.dtype == space.dtype else array.astype(cast(Any, space.dtype))
+    return array.astype(cast(Any, space.dtype))  # a copy even where the dtype fits: it may be the state itself
+
+
+def at_least_one(number: Any, what: str) -> int | None:
+    """A limit on steps: an integer of at least 1, or `None` for no limit.
+
+    Raises:
+        ValueError: naming `what`, for anything else.
+    """
+    if number is None:
+        return None
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise ValueError(f"{what} must be an integer of at least 1 or None, got {number!r}")
+    return int(number)
 
 
 def pick(value: Observation, index: Any) -> Observation:

@@ -357,15 +357,37 @@ def test_a_best_response_fills_a_seat_by_name_and_depends_on_its_seed_alone() ->
         ({"rounds": 2}, {}, "one round"),
         ({"prior": "contextual"}, {}, "independent"),
         ({}, {"profiles": 0}, "profiles"),
+        ({"budget": 0.5}, {}, "without budgets"),
+        ({}, {"profiles": 1.5}, "profiles"),
         ({}, {"reports": 1}, "reports"),
+        ({}, {"reports": "a"}, "reports"),
+        ({}, {"seed": -1}, "seed"),
+        ({}, {"seed": 0.5}, "seed"),
         ({}, {"others": {"seller": "zero"}}, "seller"),
     ],
 )
 def test_best_responses_refuse_what_they_cannot_compute(parameters: Any, keywords: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         best_response(auction(**parameters), "bidder_0", **keywords)
+    exploited = (
+        {"policies": keywords["others"], "seed": 0} if "others" in keywords else {"policies": "zero", **keywords}
+    )
+    with pytest.raises(ValueError, match=message):
+        agents.exploitability(auction(**parameters), **exploited)
     with pytest.raises(ValueError, match="sealed-bid auction"):
         best_response(walras.make("walras/Cournot-v0"), "firm_0")
+
+
+def test_best_responses_take_the_id_of_an_auction() -> None:
+    gains = agents.exploitability("walras/SecondPriceAuction-v0", "truthful", profiles=200, test_profiles=np.int64(500))
+    assert gains and all(gain.gain <= 1e-9 for gain in gains.values())
+    with pytest.raises(TypeError, match="game"):
+        agents.exploitability(3, "truthful")  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match="Auktion"):
+        best_response("walras/Auktion-v0", "bidder_0")
+    for count in (1.5, 0, 1):
+        with pytest.raises(ValueError, match="test_profiles"):
+            agents.exploitability(auction(), "truthful", test_profiles=count)  # type: ignore[arg-type]
 
 
 # -- designers ---------------------------------------------------------------------------------------------------------

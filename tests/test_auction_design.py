@@ -64,7 +64,8 @@ def test_a_reserve_price_is_measured_as_a_plain_loop_measures_it(items):
 
 def test_a_reserve_of_one_half_earns_five_twelfths_and_no_other_earns_more():
     game = AuctionDesign(2)
-    assert [(t.value, t.kind) for t in game.truths()] == [(pytest.approx(5 / 12), "optimum")]
+    known = [(t.name, t.value, t.kind) for t in game.truths()]
+    assert known == [("optimal revenue per step", pytest.approx(5 / 12), "optimum")]
     revenue = {}
     for reserve in (0.0, 0.3, 0.4, 0.5, 0.6, 0.7):
         played = walras.play(game, {"designer": always([reserve])}, batch=4, seed=3)
@@ -363,6 +364,13 @@ def test_itemwise_myerson_prices_on_the_nodes_give_itemwise_myerson(grid):
     [
         ({"bidders": 0}, ValueError, "bidders"),
         ({"items": 1.0}, ValueError, "items"),
+        ({"family": []}, ValueError, "family"),
+        ({"over_weight": "a"}, ValueError, "over_weight"),
+        ({"regret_weight": True}, ValueError, "regret_weight"),
+        ({"demand": 3}, ValueError, "demand"),
+        ({"prior": {}}, ValueError, "prior: "),
+        ({"family": "node-menu", "bidders": 4, "items": 4, "grid": 8}, ValueError, "grid=8, items=4, bidders=4"),
+        ({"family": "node-menu", "bidders": 1, "items": 40}, ValueError, "grid=2, items=40, bidders=1"),
         ({"profiles": 0}, ValueError, "profiles"),
         ({"grid": 0}, ValueError, "grid"),
         ({"horizon": True}, ValueError, "horizon"),
@@ -380,6 +388,19 @@ def test_itemwise_myerson_prices_on_the_nodes_give_itemwise_myerson(grid):
 def test_a_parameter_that_does_not_fit_is_named(parameters, error, named):
     with pytest.raises(error, match=named):
         AuctionDesign(**parameters)
+
+
+def test_counts_may_be_integers_of_numpy():
+    game = AuctionDesign(np.int64(2), np.int64(1), profiles=np.int32(10), horizon=np.int64(3), grid=np.int8(2))
+    assert all(type(count) is int for count in (game.bidders, game.items, game.profiles, game.horizon, game.grid))
+    assert game.horizon == 3 and walras.play(game, "random", batch=2, seed=0).lengths.tolist() == [3, 3]
+
+
+def test_no_optimum_is_claimed_against_bidders_whom_theory_does_not_cover():
+    assert AuctionDesign(2, family="first-price-reserve").truths() == ()  # the truth there is no equilibrium
+    assert AuctionDesign(2, respond=lambda values, outcome: 2 * values).truths() == ()
+    names = [t.name for t in AuctionDesign(2, 2, family="ama").truths()]
+    assert names and all(name.endswith(" per step") for name in names)
 
 
 def test_the_text_of_the_setting_names_its_parameters():

@@ -168,6 +168,7 @@ def test_every_preset_draws_inside_its_bounds_and_survives_json(name):
     assert again == chosen
     np.testing.assert_array_equal(again.sample(u), values)
     np.testing.assert_array_equal(chosen.sample(u[7:8])[0], values[7])
+    np.testing.assert_array_equal(chosen.transform(u), values)
     if chosen.marginals is not None:
         for i in range(3):
             for j in range(2):
@@ -251,7 +252,12 @@ def test_laws_survive_json_and_compare_by_value(law):
         (lambda: prior("contextual", 2, 2).ppf(np.zeros((3, 2, 2))), ValueError, "u:"),
         (lambda: prior("uniform01", 2, 2).profiles(), ValueError, "laws"),
         (lambda: prior("two_point", 4, 4).profiles(limit=10), ValueError, "limit"),
+        (lambda: prior("uniform01", 2, 2).sample(np.ones((3, 4))), ValueError, "u:"),
+        (lambda: prior("triangle", 2, 2).sample(np.full((3, 4), -0.1)), ValueError, "u:"),
+        (lambda: prior("exponential", 2, 2).sample(np.full((3, 4), np.nan)), ValueError, "u:"),
+        (lambda: prior("uniform01", 2, 2).ppf(np.full((3, 2, 2), 1.5)), ValueError, "u:"),
         (lambda: prior_from_dict({"prior": "Gaussian"}), KeyError, "Gaussian"),
+        (lambda: prior_from_dict({"prior": []}), KeyError, "prior"),
     ],
 )
 def test_bad_input_names_the_argument(make, error, word):

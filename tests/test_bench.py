@@ -1,37 +1,34 @@
-"""The bench: the store, the runner and its commands."""
+"""The bench: the runner and its commands."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import random
+import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import walras.benchmarks as bench
 from walras.benchmarks import cli, kill_resume
 from walras.benchmarks.backends import MissingBackendError
 from walras.benchmarks.display import Silent
 from walras.benchmarks.suites import expand
+from walras.benchmarks.table import case_records
 
 SELFTEST = "bench-selftest"
 
 # A suite of a third party, in a file of its own outside walras.
 THIRD_PARTY = """
 import os
-from walras.benchmarks import Case, Metric, Outcome, Suite
+from walras.benchmarks import Case, Curve, Metric, Outcome, Suite
 
 def add(seed, progress, *, left, right):
     print("printed by a case")
@@ -50,6 +47,18 @@ def undeclared(seed, progress):
 def not_a_number(seed, progress):
     return Outcome({"total": float("nan")})
 
+def bad_curve(seed, progress):
+    return Outcome({"total": 1.0}, curves={"path": Curve([0, 1], [1.0, float("inf")])})
+
+def bad_array(seed, progress):
+    return Outcome({"total": 1.0}, arrays={"table": [[1.0, float("nan")]]})
+
+def leaves(seed, progress):
+    raise SystemExit(3)
+
+def interrupts(seed, progress):
+    raise KeyboardInterrupt
+
 def threads(seed, progress):
     return Outcome({"total": float(os.environ["OMP_NUM_THREADS"])})
 
@@ -62,6 +71,10 @@ SUITE = Suite(
         Case("dies", f"{HERE}:dies"),
         Case("undeclared", f"{HERE}:undeclared"),
         Case("not-a-number", f"{HERE}:not_a_number"),
+        Case("bad-curve", f"{HERE}:bad_curve"),
+        Case("bad-array", f"{HERE}:bad_array"),
+        Case("leaves", f"{HERE}:leaves"),
+        Case("interrupts", f"{HERE}:interrupts"),
         Case("threads", f"{HERE}:threads"),
         Case("absent", f"{HERE}:add", {"left": 1, "right": 2}, requires=("torch_that_nobody_has",)),
         Case("long", f"{HERE}:add", {"left": 5, "right": 2}, cost="hour"),
@@ -102,80 +115,6 @@ def test_a_registered_suite_is_found_by_its_name(third: str, monkeypatch: pytest
     assert "long" in dict(expand("all"))["third"]
 
 
-# --------------------------------------------------------------------------------------------------------------- store
-
-
-def record(**changes: Any) -> bench.Record:
-    """A finished record."""
-    fields: dict[str, Any] = {"suite": "s", "case": "c", "seed": 0, "code_version": "1+a", "status": "done"}
-    return bench.Record(**{**fields, **changes})
-
-
-@given(st.floats(), st.lists(st.floats(), min_size=1, max_size=5))
-def test_the_store_gives_floats_back_bit_for_bit(
-    tmp_path_factory: pytest.TempPathFactory, x: float, y: list[float]
-) -> None:
-    folder = tmp_path_factory.mktemp("store")
-    curve = bench.Curve(y, y[::-1], "x", "y")
-    with bench.Store(folder) as store:
-        store.add(record(metrics={"x": x}, curves={"curve": curve}, arrays={"y": [y]}))
-    with bench.Store(folder) as store:
-        (found,) = store.records()
-    assert np.array_equal(np.array([found.metrics["x"]]), np.array([x]), equal_nan=True)
-    assert math.copysign(1.0, found.metrics["x"]) == math.copysign(1.0, x) or math.isnan(x)
-    assert np.array_equal(found.arrays["y"], [y], equal_nan=True)
-    assert np.array_equal(found.curves["curve"].x, y, equal_nan=True)
-
-
-def test_a_finished_result_stays_and_a_failed_one_is_replaced(tmp_path: Path) -> None:
-    with bench.Store(tmp_path) as store:
-        store.add(record(status="failed", error="first"))
-        store.add(record(metrics={"x": 1.0}))
-        store.add(record(metrics={"x": 2.0}))
-        assert [found.metrics for found in store.records()] == [{"x": 1.0}]
-        store.add(record(metrics={"x": 3.0}, fingerprint="other parameters"))
-        assert [found.metrics for found in store.records()] == [{"x": 3.0}]
-        store.add(record(code_version="2+b"))
-        assert store.versions("s", "c") == ("2+b", "1+a")
-
-
-@pytest.mark.parametrize("kind", ["text", "foreign", "newer", "damaged", "folder"])
-def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "results.sqlite"
-    if kind == "text":
-        path.write_text("these are not results\n" * 100)
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "foreign":
-        with sqlite3.connect(path) as connection:
-            connection.execute("CREATE TABLE recipes (name TEXT)")
-        connection.close()
-    else:
-        with bench.Store(tmp_path) as store:
-            for seed in range(30):
-                store.add(record(seed=seed, arrays={"y": [0.5] * 100}))
-        if kind == "newer":
-            connection = sqlite3.connect(path)
-            connection.execute("PRAGMA user_version = 99")
-            connection.close()
-        else:
-            content = bytearray(path.read_bytes())
-            content[4096 : len(content) // 2] = os.urandom(len(content) // 2 - 4096)
-            path.write_bytes(content)
-    before = None if kind == "folder" else path.read_bytes()
-    with pytest.raises(bench.StoreError, match=r"results\.sqlite"):
-        bench.Store(tmp_path)
-    assert before is None or path.read_bytes() == before
-
-
-def test_the_code_version_is_stable_and_names_the_code() -> None:
-    version = bench.code_version()
-    release, _, digest = version.partition("+")
-    assert release and len(digest) == 12 and int(digest, 16) >= 0
-    bench.code_version.cache_clear()
-    assert bench.code_version() == version
-
-
 # -------------------------------------------------------------------------------------------------------------- runner
 
 
@@ -203,6 +142,48 @@ def test_a_case_with_other_parameters_is_run_again(tmp_path: Path, third: str) -
         chosen = type(bench.choose([third])[0])(suite, entry, (changed,))
         assert bench.run_suites([chosen], store, seeds=1).ran == 1
         assert [found.metrics["total"] for found in store.records()] == [12.0]
+
+
+def test_rows_use_no_result_of_other_parameters_and_no_seed_that_was_not_asked_for(
+    tmp_path: Path, third: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked(*options: str) -> dict[str, Any]:
+        assert cli.main(["run", third, "--case", "add", *options, "--json", "--out", str(tmp_path)]) == 0
+        (row,) = json.loads(capsys.readouterr().out)
+        return dict(row)
+
+    assert [asked("--seeds", "5")[key] for key in ("value", "seeds", "status")] == [5.0, 5, "done"]
+    assert [asked("--seeds", "2")[key] for key in ("value", "seeds", "status")] == [3.5, 2, "done"]
+    assert [asked()[key] for key in ("value", "seeds", "status")] == [4.0, 3, "done"]
+    suite = bench.get_suite(third)
+    changed = dataclasses.replace(suite.cases[0], params={"left": 10, "right": 2}, seeds=1)
+    with bench.Store(tmp_path) as store:
+        bench.run_suites([type(bench.choose([third])[0])(suite, third, (changed,))], store)
+        assert [found.metrics["total"] for found in case_records(store, suite.name, changed)] == [12.0]
+        assert [found.seed for found in case_records(store, suite.name, suite.cases[0])] == [1, 2, 3, 4]
+
+
+def test_a_case_that_exits_or_interrupts_is_a_failure_and_the_others_go_on(tmp_path: Path, third: str) -> None:
+    summary = fill(tmp_path, third, cases=("leaves", "interrupts", "add"))
+    errors = {found.case: found.error.strip().splitlines()[-1] for found in summary.failed}
+    assert errors == {"leaves": "SystemExit: 3", "interrupts": "KeyboardInterrupt"}
+    assert (summary.ran, summary.interrupted) == (3, False)
+
+
+def test_numbers_that_are_not_finite_are_failures_that_name_them(tmp_path: Path, third: str) -> None:
+    summary = fill(tmp_path, third, cases=("not-a-number", "bad-curve", "bad-array"))
+    errors = {found.case: found.error.strip().splitlines()[-1] for found in summary.failed}
+    assert "metric 'total' of case third/not-a-number must be a finite number, got nan" in errors["not-a-number"]
+    assert "y of curve 'path' of case third/bad-curve must hold finite numbers, got inf" in errors["bad-curve"]
+    assert "array 'table' of case third/bad-array must hold finite numbers, got nan" in errors["bad-array"]
+
+
+@pytest.mark.parametrize("options", [["--case", "add", "threads"], ["--case", "add", "--case", "threads"]])
+def test_cases_are_named_behind_one_option_or_each_behind_its_own(
+    options: list[str], tmp_path: Path, third: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", third, *options, "--seeds", "1", "--json", "--out", str(tmp_path)]) == 0
+    assert [row["case"] for row in json.loads(capsys.readouterr().out)] == ["add", "threads"]
 
 
 def test_failures_are_kept_with_their_traceback_and_the_others_go_on(tmp_path: Path, third: str) -> None:
@@ -271,9 +252,9 @@ def test_ray_gives_the_same_rows(tmp_path: Path, third: str) -> None:
     summary = fill(tmp_path / "ray", SELFTEST, backend="ray", jobs=2, seeds=2)
     assert summary.ran == 10
     assert facts(tmp_path / "ray") == facts(tmp_path / "local")
-    assert [found.case for found in fill(tmp_path / "third", third, cases=("breaks", "add"), backend="ray").failed] == [
-        "breaks"
-    ]
+    third_party = fill(tmp_path / "third", third, cases=("breaks", "leaves", "add"), backend="ray")
+    errors = {found.case: found.error.strip().splitlines()[-1] for found in third_party.failed}
+    assert errors == {"breaks": "ArithmeticError: this case breaks", "leaves": "SystemExit: 3"}
     assert not ray.is_initialized()
 
 
@@ -338,7 +319,7 @@ def test_run_prints_one_strict_json_array(tmp_path: Path, third: str, capsys: py
     bandit = by_case[SELFTEST, "bandit", "reward"]
     assert bandit["peer"] == by_case[SELFTEST, "bandit-slow", "reward"]["value"]
     assert bandit["reached"] is True
-    assert by_case["third", "not-a-number", "total"]["value"] is None
+    assert by_case["third", "not-a-number", None]["status"].startswith("failed: ValueError: metric 'total'")
     assert by_case["third", "breaks", None]["status"] == "failed: ArithmeticError: this case breaks"
     assert by_case["third", "add", "total"]["value"] == 4.0
     assert ("third", "long", "total") not in by_case
@@ -346,11 +327,11 @@ def test_run_prints_one_strict_json_array(tmp_path: Path, third: str, capsys: py
 
 
 def test_run_ends_with_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run((SELFTEST,), case=("maximum-5",), seeds=2, out=tmp_path) == 0
+    assert cli.run((SELFTEST,), case=(("maximum-5",),), seeds=2, out=tmp_path) == 0
     captured = capsys.readouterr()
     assert "mean_maximum" in captured.out and "0.83333" in captured.out
     assert "[2/2]" in captured.err and "results.sqlite" in captured.err
-    assert cli.run((SELFTEST,), case=("maximum-5",), seeds=3, json=True, out=tmp_path) == 0
+    assert cli.run((SELFTEST,), case=(("maximum-5",),), seeds=3, json=True, out=tmp_path) == 0
     assert "2 already in the store" in capsys.readouterr().err
 
 
@@ -368,6 +349,7 @@ def test_run_ends_with_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_wrong_request_is_one_line_and_status_two(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    bench.Store(tmp_path).close()
     assert cli.main([*arguments, "--out", str(tmp_path)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -384,6 +366,7 @@ def test_list_names_every_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.list_(json=True) == 0
     entries = json.loads(capsys.readouterr().out)
     assert {entry["suite"] for entry in entries} == set(bench.list_suites())
+    assert {entry["suite_status"] for entry in entries if entry["suite"] == "auctions"} == {"verified"}
     assert cli.list_() == 0
     assert "bandit-slow" in capsys.readouterr().out
 
@@ -428,3 +411,29 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     start = time.monotonic()
     process.communicate(timeout=60)  # ends when the last process that inherited standard error is gone
     assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize(("ran", "written", "expected"), [(0, 0, 0), (3, 0, 3), (0, 4, 4), (3, 4, 3)])
+def test_make_demo_writes_the_report_of_a_failed_run_too(tmp_path: Path, ran: int, written: int, expected: int) -> None:
+    make = shutil.which("make")
+    makefile = Path(__file__).parent.parent / "Makefile"
+    if make is None or not makefile.is_file():
+        pytest.skip("needs make and the repository")
+    environment = tmp_path / "environment"
+    (environment / ".walras").mkdir(parents=True)
+    (environment / "bin").mkdir()
+    for name, age in (("dependencies", 1), ("installed", 2)):  # newer than every source: nothing is to be built
+        stamp = environment / ".walras" / name
+        stamp.touch()
+        os.utime(stamp, (time.time() + 1000 * age,) * 2)
+    command = environment / "bin" / "walras"
+    command.write_text(f'#!/bin/sh\necho "$2" >> {tmp_path}/log\n[ "$2" = run ] && exit {ran}\nexit {written}\n')
+    command.chmod(0o755)
+    overrides = [f"VENV={environment}", f"OUT={tmp_path}"]
+    result = subprocess.run(
+        [make, "-C", str(makefile.parent), "demo", *overrides], capture_output=True, text=True, check=False
+    )
+    assert (tmp_path / "log").read_text().split() == ["run", "report"], result.stderr
+    assert (result.returncode == 0) == (expected == 0)
+    if expected:
+        assert f"Error {expected}" in result.stderr

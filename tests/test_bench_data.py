@@ -39,6 +39,9 @@ def test_a_suite_is_json_and_keeps_its_facts() -> None:
     assert plain["name"] == SELFTEST
     assert [case["name"] for case in plain["cases"]] == [case.name for case in suite.cases]
     assert plain["known"][0]["value"] == pytest.approx(2 / 3)
+    assert bench.Suite.from_dict(plain).to_dict() == plain
+    with pytest.raises(TypeError, match="colour"):
+        bench.Suite.from_dict({**plain, "colour": "red"})
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,8 @@ def test_a_suite_is_json_and_keeps_its_facts() -> None:
         ({"pictures": (bench.Picture("p", "P", "m:f", ("z",)),)}, "unknown case 'z'"),
         ({"cases": (bench.Case("a", "m:f", peer_of="a"),)}, "peer_of of case 'a'"),
         ({"name": "a suite"}, "suite name"),
+        ({"status": "perfect"}, "status of suite 'small' must be one of verified, runs, known issue"),
+        ({"status": "verified"}, "verified by nothing"),
     ],
 )
 def test_a_suite_with_a_wrong_reference_says_which(changes: dict[str, Any], message: str) -> None:

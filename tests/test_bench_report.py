@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
 from html.parser import HTMLParser
@@ -15,6 +16,8 @@ import pytest
 import walras.benchmarks as bench
 from walras.benchmarks import cli
 from walras.benchmarks.charts import Reference, interval_plot, line_chart, pool, ticks
+from walras.benchmarks.store import fingerprint
+from walras.benchmarks.table import case_records
 
 pytest.importorskip("jinja2")
 
@@ -76,7 +79,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def add(folder: Path, case: str, status: Any = "done", **fields: Any) -> None:
     """Add a record of the selftest suite by hand."""
-    fields = {"seed": 0, "code_version": bench.code_version(), **fields}
+    found = bench.get_suite(SELFTEST).case(case)
+    mark = fingerprint(found.run, found.params)
+    fields = {"seed": 0, "code_version": bench.code_version(), "fingerprint": mark, **fields}
     with bench.Store(folder) as store:
         store.add(bench.Record(suite=SELFTEST, case=case, status=status, **fields))
 
@@ -173,6 +178,7 @@ def test_without_matplotlib_the_page_names_the_extra(filled: Path, monkeypatch: 
 def test_without_jinja2_the_command_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    add(tmp_path, "bandit", metrics={"reward": 0.8})
     monkeypatch.setitem(sys.modules, "jinja2", None)
     assert cli.report(out=tmp_path) == 2
     assert "pip install walras[report]" in capsys.readouterr().err
@@ -181,7 +187,8 @@ def test_without_jinja2_the_command_names_the_extra(
 
 def test_results_of_a_suite_that_is_gone_are_mentioned(tmp_path: Path) -> None:
     with bench.Store(tmp_path) as store:
-        store.add(bench.Record("gone", "c", 0, "1+a", "done"), "no_such_module_at_all:SUITE")
+        store.register("gone", "no_such_module_at_all:SUITE")
+        store.add(bench.Record("gone", "c", 0, "1+a", "done"))
     text, problems = write(tmp_path)
     assert "gone" in problems[0] and "gone" in text
 
@@ -207,3 +214,51 @@ def test_ticks_are_round_and_within_the_range() -> None:
     assert ticks(0.0, 1.0) == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert ticks(-3.0, 7.0)[0] >= -3.0
     assert ticks(2.0, 2.0) == [2.0]
+
+
+def test_results_of_other_parameters_are_not_shown(tmp_path: Path) -> None:
+    add(tmp_path, "bandit", metrics={"reward": 0.123}, fingerprint="other parameters")
+    add(tmp_path, "bandit", metrics={"reward": 0.123}, fingerprint="other parameters", code_version="0+a", seed=1)
+    add(tmp_path, "bandit", metrics={"reward": 0.75}, seed=2)
+    text, _ = write(tmp_path)
+    assert "0.75" in text and "0.123" not in text
+    with bench.Store(tmp_path) as store:
+        (row,) = bench.build_rows(
+            bench.get_suite(SELFTEST),
+            {"bandit": case_records(store, SELFTEST, bench.get_suite(SELFTEST).case("bandit"))},
+            cases=["bandit"],
+        )
+    assert (row["value"], row["seeds"]) == (0.75, 1)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_report_of_a_folder_without_results_is_a_wrong_request_and_writes_nothing(
+    tmp_path: Path, exists: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results"
+    if exists:
+        folder.mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    assert cli.report(out=folder) == 2
+    error = capsys.readouterr().err
+    assert "there are no results" in error and str(folder) in error and error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+    add(folder / "inner", "bandit", metrics={"reward": 0.75})
+    assert cli.report(out=folder) == 2
+    assert f"there are some in {folder / 'inner'}" in capsys.readouterr().err
+
+
+def test_a_suite_kept_as_json_is_shown_and_a_damaged_one_is_a_problem(tmp_path: Path) -> None:
+    suite = bench.Suite("own", "My own suite", "", (bench.Case("a", "m:f"),), (bench.Metric("x"),))
+    case = suite.case("a")
+    with bench.Store(tmp_path) as store:
+        store.register("own", json.dumps(suite.to_dict()))
+        key = ("own", "a", 0, bench.code_version(), "done", fingerprint(case.run, case.params))
+        store.add(bench.Record(*key, {"x": 0.625}))  # type: ignore[arg-type]
+    text, problems = write(tmp_path)
+    assert "My own suite" in text and "0.625" in text and problems == ()
+    for damaged in ('{"name": ', '{"name": "own"}'):
+        with bench.Store(tmp_path) as store:
+            store.register("own", damaged)
+        _, problems = write(tmp_path)
+        assert len(problems) == 1 and "'own'" in problems[0]

@@ -153,3 +153,81 @@ def test_shipped_scenarios_are_valid():
     assert files
     for file in files:
         assert load_scenario(file).suite().cases
+
+
+def rows_of(path, tmp_path, capsys):
+    assert main(["play", str(path), "--json", "--out", str(tmp_path / "out")]) == 0
+    return {row["metric"]: row for row in json.loads(capsys.readouterr().out)}
+
+
+def test_an_edited_scenario_shows_no_seed_of_the_old_one(scenario, tmp_path, capsys):
+    scenario.write_text(SCENARIO.replace("seeds = 2", "seeds = 3"))
+    first = rows_of(scenario, tmp_path, capsys)
+    scenario.write_text(SCENARIO.replace("seeds = 2", "seeds = 1"))
+    fewer = rows_of(scenario, tmp_path, capsys)
+    assert (first["steps"]["seeds"], fewer["steps"]["seeds"]) == (3, 1)
+    scenario.write_text(SCENARIO.replace("seeds = 2", "seeds = 1").replace("bidders = 2", "bidders = 4"))
+    edited = rows_of(scenario, tmp_path, capsys)
+    assert edited["return.bidder"]["seeds"] == 1
+    assert edited["return.bidder"]["value"] == pytest.approx(1 / 20, abs=0.01)
+
+
+def test_a_seat_whose_file_has_changed_is_played_again_and_never_mixed(tmp_path, capsys):
+    from walras.benchmarks.scenario import load_scenario, measure
+
+    saved = {}
+    for name, steps in (("one", "2048"), ("two", "4096")):
+        folder = tmp_path / name
+        command = ["train", "walras/SealedBidAuction-v0", "--steps", steps, "--episodes", "1000", "--out", str(folder)]
+        assert main([*command, "--parameters", '{"bidders": 2}']) == 0
+        (weights,) = folder.glob("*.safetensors")
+        saved[name] = weights.read_bytes()
+    capsys.readouterr()
+    assert saved["one"] != saved["two"]
+    seat = tmp_path / "seat.safetensors"
+    seat.write_bytes(saved["one"])
+    path = tmp_path / "seated.toml"
+    path.write_text(SCENARIO + 'bidder_0 = { file = "seat.safetensors" }\n')
+    (case,) = load_scenario(path).suite().cases
+    before = rows_of(path, tmp_path, capsys)["return.bidder_0"]["value"]
+    seat.write_bytes(saved["two"])
+    assert rows_of(path, tmp_path, capsys)["return.bidder_0"]["value"] != before
+    with pytest.raises(ValueError, match=r"seats\.bidder_0.*seat\.safetensors has changed"):
+        measure(0, lambda fraction, text: None, **case.params)
+
+
+def test_the_report_of_a_scenario_shows_it(scenario, tmp_path, capsys):
+    pytest.importorskip("jinja2")
+    rows_of(scenario, tmp_path, capsys)
+    folder = tmp_path / "out" / "half"
+    assert main(["bench", "report", "--out", str(folder)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    text = (folder / "report.html").read_text()
+    assert "return.bidder" in text and "half" in text and "not shown" not in text
+    assert main(["bench", "report", "half", "--out", str(folder)]) == 0
+    assert main(["bench", "report", "--out", str(tmp_path / "out")]) == 2
+    assert str(folder) in capsys.readouterr().err
+
+
+def test_tables_in_a_pipe_are_not_broken_at_80_columns(scenario, tmp_path, capsys):
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for spec in walras.specs():
+        assert any(spec.id in line and spec.title in line and spec.status in line for line in shown.splitlines())
+    path = tmp_path / f"{'long-' * 12}name.toml"
+    path.write_text(SCENARIO)
+    assert main(["play", str(path), "--out", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert any(f"{path.stem}/play" in line and "done" in line for line in shown.splitlines())
+
+
+def test_list_says_the_status_that_each_suite_gives_itself(capsys):
+    from walras.benchmarks import get_suite
+
+    assert main(["list", "--json"]) == 0
+    suites = json.loads(capsys.readouterr().out)["suites"]
+    assert {entry["name"]: entry["status"] for entry in suites} == {
+        entry["name"]: get_suite(entry["name"]).status for entry in suites
+    }
+    assert "verified" in {entry["status"] for entry in suites}

@@ -511,13 +511,26 @@ def test_a_step_before_the_first_reset_is_refused(door):
     ("door", "arguments", "error", "named"),
     [
         (SeatEnv, {"agent": "seller"}, ValueError, "agent: 'seller'"),
-        (SeatEnv, {"others": {"seller": "random"}}, ValueError, "seats: 'seller'"),
+        (SeatEnv, {"others": {"seller": "random"}}, ValueError, "others: 'seller'"),
         (SeatEnv, {"others": "nobody"}, ValueError, "'nobody' is not a policy"),
         (SeatEnv, {"render_mode": "human"}, ValueError, "render_mode: 'human'"),
         (SeatEnv, {"bidders": 0}, ValueError, "bidders"),
         (SeatEnv, {"colour": 0}, TypeError, "colour"),
         (SeatVectorEnv, {"autoreset_mode": AutoresetMode.NEXT_STEP}, ValueError, "autoreset_mode: NEXT_STEP"),
         (SeatVectorEnv, {"autoreset_mode": "Sometimes"}, ValueError, "Sometimes"),
+        (SeatVectorEnv, {"autoreset_mode": "NEXT_STEP"}, ValueError, "NEXT_STEP wastes a step"),
+        (SeatEnv, {"others": 3}, TypeError, "others: .*got 3"),
+        (SeatEnv, {"others": 0}, TypeError, "others: .*got 0"),
+        (SeatEnv, {"others": {"bidder_0": "random"}}, ValueError, "others: 'bidder_0' is the agent's own seat"),
+        (SeatVectorEnv, {"agent": "bidder_1", "others": {"bidder_1": "zero"}}, ValueError, "others: 'bidder_1' is"),
+        (SeatEnv, {"horizon": 0}, ValueError, "horizon must be an integer of at least 1"),
+        (SeatEnv, {"horizon": 1.5}, ValueError, "horizon must be .*1.5"),
+        (SeatVectorEnv, {"horizon": True}, ValueError, "horizon must be .*True"),
+        (GameParallelEnv, {"max_cycles": 2.0}, ValueError, "max_cycles must be .*2.0"),
+        (GameAECEnv, {"max_cycles": "3"}, ValueError, "max_cycles must be .*'3'"),
+        (GameParallelEnv, {"seats": 3}, TypeError, "seats: .*got 3"),
+        (GameAECEnv, {"seats": "random"}, ValueError, "seats: every seat is filled; .*walras.play"),
+        (GameAECEnv, {"seats": "nobody"}, ValueError, "'nobody' is not a policy"),
         (SeatVectorEnv, {"render_mode": "human"}, ValueError, "render_mode: 'human'"),
         (GameParallelEnv, {"render_mode": "human"}, ValueError, "render_mode: 'human'"),
         (GameParallelEnv, {"max_cycles": 0}, ValueError, "max_cycles"),
@@ -799,7 +812,10 @@ def test_going_back_to_a_snapshot_replays_the_same_future():
     np.testing.assert_equal([env.step(act)[:2] for _ in range(15)], first)
 
 
-@pytest.mark.parametrize("change", ["missing", "unknown", "lanes", "dtype", "uneven"])
+@pytest.mark.parametrize(
+    "change",
+    ["missing", "unknown", "lanes", "dtype", "uneven", "foreign", "complex", "key", "lane", "elapsed", "negative", "owed"],
+)
 def test_a_snapshot_that_does_not_fit_is_refused(change):
     env = SeatVectorEnv("walras/SealedBidAuction-v0", num_envs=3)
     env.reset(seed=5)
@@ -812,12 +828,235 @@ def test_a_snapshot_that_does_not_fit_is_refused(change):
         arrays = {name: value[:2] for name, value in arrays.items()}
     elif change == "dtype":
         arrays["state.value"] = arrays["state.value"].astype(np.float32)
+    elif change == "foreign":
+        arrays["weather"] = np.zeros(3)
+    elif change == "complex":
+        arrays["state.value"] = arrays["state.value"].astype(np.complex128)
+    elif change == "key":
+        arrays["clock.key"] = arrays["clock.key"][:, :1]
+    elif change == "lane":
+        arrays["clock.lane"] = arrays["clock.lane"].astype(np.int64)
+    elif change == "elapsed":
+        arrays["elapsed"] = arrays["elapsed"].astype(np.float64)
+    elif change == "negative":
+        arrays["elapsed"] = arrays["elapsed"] - 1
+    elif change == "owed":
+        arrays["owed"] = arrays["owed"].astype(np.complex128)
     else:
         arrays["state.value"] = arrays["state.value"][:2]
     before = env.snapshot()
     with pytest.raises(ValueError, match="arrays"):
         env.restore(arrays)
     np.testing.assert_equal(env.snapshot(), before)
+
+
+def test_a_refused_snapshot_leaves_a_door_that_was_not_started_as_it_was():
+    for env in (SeatEnv(Walk()), SeatVectorEnv(Walk(), num_envs=1)):
+        with pytest.raises(ValueError, match="arrays"):
+            env.restore({})
+        with pytest.raises(gymnasium.error.ResetNeeded):
+            env.step(np.zeros((1, 1), np.float32))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 4])
+def test_a_restored_parallel_door_goes_on_to_the_same_numbers(steps):
+    game = Turns(stop=0.1)
+    env, other = (GameParallelEnv(game, seats={"player_1": "random"}, max_cycles=6) for _ in range(2))
+    for seed in range(4):
+        seen, _ = env.reset(seed=seed)
+        for _ in range(steps):
+            if env.agents:
+                seen = env.step({a: int(seen[a]["action_mask"].argmax()) + 1 for a in env.agents})[0]
+        saved = pickle.loads(pickle.dumps(env.snapshot()))
+        np.testing.assert_equal(other.restore(saved), seen)
+        assert other.agents == env.agents
+        np.testing.assert_equal(other.snapshot(), saved)
+        for _ in range(8):
+            if not env.agents:
+                np.testing.assert_equal(other.reset(), env.reset())
+            acts = {a: int(env._observe(a)["action_mask"].argmax()) + 1 for a in env.agents}
+            np.testing.assert_equal(other.step(acts), env.step(acts))
+
+
+@pytest.mark.parametrize("steps", range(9))
+def test_a_restored_aec_door_goes_on_to_the_same_numbers_between_simultaneous_moves_and_while_agents_leave(steps):
+    def act(env):
+        observation, _, terminated, truncated, _ = env.last()
+        env.step(None if terminated or truncated else int(observation["action_mask"].argmax()) + 1)
+
+    def shown(env):
+        return env.agents, env.agent_selection, env.rewards, env._cumulative_rewards, env.terminations, env.infos
+
+    env, other = (GameAECEnv(Turns(stop=0.3), max_cycles=3) for _ in range(2))
+    for seed in range(6):
+        env.reset(seed=seed)
+        for _ in range(steps):
+            if env.agents:
+                act(env)
+        saved = pickle.loads(pickle.dumps(env.snapshot()))
+        other.restore(saved)
+        np.testing.assert_equal(other.snapshot(), saved)
+        for _ in range(12):
+            np.testing.assert_equal(shown(other), shown(env))
+            for each in (env, other):
+                act(each) if each.agents else each.reset()
+
+
+def test_snapshots_of_pettingzoo_doors_that_do_not_fit_are_refused_and_none_is_taken_before_the_reset():
+    for door in (GameParallelEnv, GameAECEnv):
+        env = door(Turns())
+        with pytest.raises(gymnasium.error.ResetNeeded, match="snapshot"):
+            env.snapshot()
+        env.reset(seed=1)
+        before = env.snapshot()
+        name = "turn.rewards" if door is GameAECEnv else "elapsed"
+        for change in ({name: before[name].astype(np.complex128)}, {"weather": np.zeros(1)}):
+            with pytest.raises(ValueError, match="arrays"):
+                env.restore(before | change)
+        with pytest.raises(ValueError, match="arrays"):
+            env.restore({key: value for key, value in before.items() if key != name})
+        np.testing.assert_equal(env.snapshot(), before)
+    with pytest.raises(ValueError, match=r"turn\.selection.*7 is not in \[0, 3\)"):
+        env.restore(before | {"turn.selection": np.array([7])})
+
+
+# -- what is handed out is not the state -------------------------------------------------------------------------------
+
+
+class Ledger(NamedTuple):
+    x: np.ndarray  # (B, n, 1) float32, observed as it is
+    pay: np.ndarray  # (B, n) float64, handed out as the rewards
+    over: np.ndarray  # (B,) bool, handed out as the end
+
+
+class Shown(walras.Game[Ledger]):
+    """A game that hands out its state's own arrays wherever it can: as observations, rewards, ends and facts."""
+
+    horizon = 4
+
+    def __init__(self):
+        unit = spaces.Box(0, 1, (1,), np.float32)
+        self.roles = (walras.Role("player", 2, unit, unit),)
+
+    def initial(self, batch, rng):
+        return Ledger(rng.random((batch, 2, 1)).astype(np.float32), np.zeros((batch, 2)), np.zeros(batch, bool))
+
+    def observe(self, state, role):
+        return state.x
+
+    def step(self, state, actions, rng):
+        pay = state.pay + state.x[..., 0]
+        return Ledger(state.x, pay, state.over), pay
+
+    def terminal(self, state):
+        return state.over
+
+    def info(self, state, role):
+        return {"pay": state.pay, "x": state.x}
+
+
+def scribble(value):
+    """Write into an array wherever that is allowed."""
+    for part in value.values() if isinstance(value, dict) else [value]:
+        if isinstance(part, np.ndarray) and part.flags.writeable:
+            part[...] = True if part.dtype == bool else 0
+
+
+def test_writing_into_what_a_door_gives_does_not_change_the_game():
+    act = np.zeros(1, np.float32)
+    clean, dirty = ([], [])
+    for log, spoil in ((clean, lambda value: None), (dirty, scribble)):
+        single, vector = SeatEnv(Shown()), SeatVectorEnv(Shown(), num_envs=3)
+        table, turns = GameParallelEnv(Shown()), GameAECEnv(Shown())
+        for result in (single.reset(seed=1), vector.reset(seed=1), table.reset(seed=1)):
+            for part in result:
+                spoil(part)
+        turns.reset(seed=1)
+        for _ in range(3):
+            for result in (single.step(act), vector.step(np.zeros((3, 1), np.float32))):
+                log.append(pickle.dumps([np.array(part) for part in result[:4]]))
+                for part in result:
+                    spoil(part)
+            seen, rewards, *_, infos = table.step({agent: act for agent in table.agents})
+            log.append(pickle.dumps([seen, rewards]))
+            spoil(seen)
+            spoil(table.state())
+            for info in infos.values():
+                spoil(info)
+            for _ in range(2):
+                observation, *_ = turns.last()
+                log.append(pickle.dumps([observation, turns.rewards]))
+                spoil(observation)
+                turns.step(act)
+    assert dirty == clean
+
+
+def test_an_action_that_its_owner_writes_into_later_has_been_chosen_already():
+    env = GameAECEnv(walras.make("walras/SealedBidAuction-v0", bidders=2, mechanism="first-price"))
+    paid = []
+    for later in (0.25, 0.0):
+        env.reset(seed=0)
+        mine = np.array([0.25], np.float32)
+        env.step(mine)
+        mine[:] = later
+        env.step(np.zeros(1, np.float32))
+        paid.append(env.rewards)
+    assert paid[0] == paid[1]
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("door", [SeatEnv, SeatVectorEnv])
+def test_a_seat_that_is_never_to_move_is_an_error_and_no_endless_loop(door):
+    env = door("walras/Bargaining-v0", agent="bargainer_1", horizon=1)
+    with pytest.raises(ValueError, match=r"'bargainer_1' is never to move: 1000 episodes .*horizon=1"):
+        env.reset(seed=0)
+    assert np.all(door("walras/Bargaining-v0", agent="bargainer_1", horizon=2).reset(seed=0)[0] is not None)
+
+
+@pytest.mark.parametrize("door", [SeatEnv, SeatVectorEnv, GameParallelEnv, GameAECEnv])
+def test_options_other_than_the_known_ones_are_ignored_and_lanes_are_checked(door):
+    env = door(Walk())
+    env.reset(seed=1, options={"options": 1})
+    with pytest.raises(ValueError, match=r"lane must be an integer.*1\.7"):
+        env.reset(seed=1, options={"lane": 1.7})
+    with pytest.raises(ValueError, match=r"options\['lane'\]: 2 given without a seed"):
+        env.reset(options={"lane": 2})
+
+
+def test_a_lane_does_not_go_with_a_list_of_seeds():
+    with pytest.raises(ValueError, match="lane"):
+        SeatVectorEnv(Walk(), num_envs=2).reset(seed=[1, 2], options={"lane": 1})
+    with pytest.raises(ValueError, match="lane must be 0"):
+        walras.play(Walk(), batch=2, seed=[1, 2], lane=3)
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 2.5, "4"])
+def test_a_games_own_horizon_must_be_an_integer_of_at_least_one(horizon):
+    game = Walk()
+    game.horizon = horizon
+    for use in (SeatEnv, SeatVectorEnv, GameParallelEnv, GameAECEnv, lambda game: walras.play(game, seed=0)):
+        with pytest.raises(ValueError, match=r"game\.horizon must be an integer of at least 1"):
+            use(game)
+
+
+def test_the_sb3_door_refuses_steps_before_the_reset_and_seeds_that_are_no_integers():
+    sb3 = pytest.importorskip("walras.envs.doors.sb3")
+    env = sb3.SeatVecEnv(Walk(), 2)
+    with pytest.raises(gymnasium.error.ResetNeeded, match="before reset"):
+        env.step(np.zeros((2, 1), np.float32))
+    for seed in (1.7, -1, True):
+        with pytest.raises(ValueError, match="seed must be a non-negative integer"):
+            env.seed(seed)
+
+
+@pytest.mark.parametrize("door", [GameParallelEnv, GameAECEnv])
+def test_pettingzoo_metadata_names_the_game(door):
+    assert door("walras/SealedBidAuction-v0").metadata["name"] == "sealed_bid_auction_v0"
+    assert door("walras/PrisonersDilemma-v0").metadata["name"] == "prisoners_dilemma_v0"
+    assert door(Turns()).metadata["name"] == "turns"
+    assert door(walras.make("walras/SealedBidAuction-v0")).metadata["name"] == "sealed_bid_auction"
 
 
 # -- what other libraries ask of a door --------------------------------------------------------------------------------

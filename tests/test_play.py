@@ -169,6 +169,68 @@ def test_a_registered_policy_is_a_name_like_any_other(monkeypatch):
     )
 
 
+def test_a_policys_name_is_not_taken_twice_and_its_factory_is_checked(monkeypatch):
+    monkeypatch.setattr(seats, "_named", dict(seats._named))
+    walras.register_policy("mine", "package.module:function")
+    walras.register_policy("mine", "package.module:function")
+    for name in ("mine", "random"):
+        with pytest.raises(ValueError, match=f"name: '{name}' is already registered"):
+            walras.register_policy(name, lambda game, agent: half)
+    for name, factory, error, words in [
+        (3, "a:b", TypeError, "name: a string"),
+        ("", "a:b", ValueError, "name: ''"),
+        ("yours", 3, TypeError, "factory: .*int"),
+        ("yours", "nowhere", ValueError, "factory: 'nowhere'"),
+    ]:
+        with pytest.raises(error, match=words):
+            walras.register_policy(name, factory)
+
+
+def test_a_policy_that_writes_into_its_observation_spoils_nothing_but_its_own_copy():
+    class Plain(walras.Game):
+        horizon = 2
+
+        def __init__(self):
+            unit = spaces.Box(0, 1, (1,), np.float32)
+            self.roles = (walras.Role("player", 2, unit, unit),)
+
+        def initial(self, batch, rng):
+            return Seen(rng.random((batch, 2, 1)).astype(np.float32))
+
+        def observe(self, state, role):
+            return state.x
+
+        def step(self, state, actions, rng):
+            return state, state.x[..., 0].astype(np.float64)
+
+        def terminal(self, state):
+            return np.zeros(len(state.x), bool)
+
+    def in_place(seen):
+        seen *= 0
+        return seen
+
+    np.testing.assert_array_equal(
+        walras.play(Plain(), {"player": in_place}, batch=3, seed=0).returns,
+        walras.play(Plain(), {"player": lambda seen: seen * 0}, batch=3, seed=0).returns,
+    )
+
+
+def test_a_game_and_seats_of_another_type_are_named():
+    with pytest.raises(TypeError, match="seats: .*got 3"):
+        walras.play(auction(), 3, seed=0)
+    with pytest.raises(TypeError, match="game: .*got int"):
+        walras.play(3, seed=0)
+    with pytest.raises(TypeError, match="id: .*got 3"):
+        walras.make(3)
+
+
+def test_a_list_of_seeds_gives_every_lane_its_own():
+    both = walras.play(auction(), "random", batch=2, seed=[4, 9])
+    for lane, seed in enumerate([4, 9]):
+        np.testing.assert_array_equal(both.returns[lane], walras.play(auction(), "random", seed=seed).returns[0])
+
+
 def test_random_seats_are_uniform_over_legal_actions():
     played = walras.play(Count(rounds=1), "random", batch=4_000, seed=0, record=True)
     for column, legal in ((0, [1, 2, 3, 4]), (1, [1, 2, 3, 4]), (2, [11, 12])):

@@ -57,6 +57,44 @@ def test_an_unknown_id_suggests_close_ones():
         walras.spec("zzz")
 
 
+def test_an_id_with_a_module_imports_it_first_as_gymnasium_does(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("one", "two"):
+        (tmp_path / f"walras_party_{name}.py").write_text(
+            f"import walras\nwalras.register('party/{name.title()}-v0', {ENTRY!r}, kwargs={{'bidders': 2}})\n"
+        )
+    assert walras.make("walras_party_one:party/One-v0", items=3).items == 3
+    assert walras.play("walras_party_two:party/Two-v0", batch=2, seed=0).returns.shape == (2, 2)
+    assert walras.spec("walras_party_one:party/One-v0") == walras.spec("party/One-v0")
+    assert gymnasium.make("walras_party_one:party/One-v0").unwrapped.game.bidders == 2
+    with pytest.raises(ModuleNotFoundError, match="needs the module 'walras_party_three'"):
+        walras.make("walras_party_three:party/Three-v0")
+    with pytest.raises(KeyError, match="party/Three-v0"):
+        walras.make("walras_party_one:party/Three-v0")
+    with pytest.raises(ValueError, match="module:namespace/Name-v0"):
+        walras.spec(":party/One-v0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"status": "super"}, ValueError, "status: 'super' given, one of .*verified"),
+        ({"kwargs": {"prior": object()}}, ValueError, "kwargs: .*does not go to JSON"),
+        ({"kwargs": {"reserve": float("nan")}}, ValueError, "kwargs: .*does not go to JSON"),
+        ({"kwargs": {3: 4}}, ValueError, "kwargs: names"),
+        ({"kwargs": [3]}, TypeError, "kwargs: a mapping"),
+        ({"title": 3}, TypeError, "title: a string"),
+        ({"source": None}, TypeError, "source: a string"),
+    ],
+)
+def test_an_entry_that_does_not_fit_is_refused_whole(arguments, error, words):
+    with pytest.raises(error, match=words):
+        walras.register("tests/Refused-v0", ENTRY, **arguments)
+    with pytest.raises(TypeError, match="id: a string"):
+        walras.register(3, ENTRY)
+    assert "tests/Refused-v0" not in [spec.id for spec in walras.specs()]
+
+
 def test_an_entry_that_cannot_be_imported_fails_when_it_is_made_and_not_before():
     walras.register("tests/Nowhere-v0", "walras_nowhere.games:Nothing")
     assert walras.spec("tests/Nowhere-v0").entry_point == "walras_nowhere.games:Nothing"

@@ -265,7 +265,7 @@ def test_the_repeated_form_draws_fresh_values_and_shows_progress():
     for t, moment in enumerate(played.history):
         np.testing.assert_array_equal(game.observe(moment.state, "bidder")[..., 1], t / 4)
     np.testing.assert_array_equal(played.state.value[:, :, 0], values[-1])
-    utility = truth(game, "utility of a bidder in equilibrium")
+    utility = truth(game, "utility of a bidder in equilibrium per round")
     assert abs(played.mean("bidder") - 4 * utility) < 4 * played.standard_error("bidder")
 
 
@@ -347,6 +347,30 @@ def test_audit_speaks_of_the_round_that_was_played_not_of_the_next_values():
     np.testing.assert_allclose(facts["regret"], [[0.3, 0.4]])
 
 
+def test_truthful_bidders_short_of_money_tie_and_leave_nothing_to_audit():
+    game = SealedBidAuction(2, budget=0.3, rounds=3, mechanism="second-price", audit=True)
+    played = walras.play(game, "truthful", batch=500, seed=1, record=True)
+    states = [moment.state for moment in played.history[1:]] + [played.state]
+    for state in states:
+        facts = game.info(state, "bidder")
+        np.testing.assert_allclose(facts["truthful_utility"], facts["utility"], atol=1e-6)
+        assert "regret" not in facts
+    both = (states[0].sold_value > 0.31).all(axis=(1, 2))
+    np.testing.assert_array_equal(states[0].allocation[both], 0.5)
+
+
+def test_a_truth_that_nobody_could_pay_is_scaled_down_and_leaves_no_regret():
+    game = SealedBidAuction(2, budget=0.3, rounds=3, mechanism="second-price", audit=True)
+    state, _ = after(game, [[[0.2], [0.2]]], [[[0.9], [0.6]]])  # a tie: each wins half and pays half of 0.2
+    np.testing.assert_allclose(state.budget, [[0.2, 0.2]])
+    facts = game.info(state, "bidder")
+    np.testing.assert_allclose(facts["truthful_utility"], [[0.9 - 0.2, 0.6 - 0.2]])  # 0.3 beats 0.2
+    assert "regret" not in facts
+    menus = SealedBidAuction(1, budget=0.3, mechanism=PostedMenu(((1.0,),), (0.2,)), audit=True)
+    facts = walras.play(menus, "random", batch=3, seed=0).info("bidder")
+    assert "regret" not in facts and "menu_prices" in facts
+
+
 def test_regret_is_not_claimed_for_bidders_whom_the_mechanism_was_not_made_for():
     game = SealedBidAuction(2, 2, mechanism="second-price", demand="unit", audit=True)
     assert "regret" not in walras.play(game, "random", batch=3, seed=0).info("bidder")
@@ -403,29 +427,54 @@ def test_text_shows_the_values_first_and_then_the_round_that_was_played():
         ({"budget": 0.0}, ValueError, "budget"),
         ({"budget": -1.0}, ValueError, "budget"),
         ({"budget": float("nan")}, ValueError, "budget"),
+        ({"budget": "2"}, ValueError, "budget"),
+        ({"budget": True}, ValueError, "budget"),
+        ({"audit": "yes"}, ValueError, "audit"),
+        ({"public": 1}, ValueError, "public"),
+        ({"demand": 3}, ValueError, "demand"),
+        ({"grid": True}, ValueError, "grid"),
         ({"budget": float("inf")}, ValueError, "budget"),
         ({"grid": 1}, ValueError, "grid"),
         ({"grid": 2.5}, ValueError, "grid"),
         ({"grid": 100, "items": 3}, ValueError, "grid"),
         ({"prior": "gauss"}, ValueError, "prior: 'gauss'"),
         ({"prior": 3}, TypeError, "prior"),
-        ({"prior": {"prior": "Gauss"}}, KeyError, "prior"),
+        ({"prior": {"prior": "Gauss"}}, ValueError, "prior: .*Gauss"),
+        ({"prior": {}}, ValueError, "prior: .*needs the key"),
+        ({"prior": {"prior": []}}, ValueError, "prior: "),
+        ({"prior": {"prior": "Independent", "laws": 3}}, ValueError, "prior: laws: n lists"),
+        ({"prior": {"prior": "Independent", "laws": [[3]]}}, ValueError, "prior: "),
         ({"prior": prior("uniform01", 2, 2)}, ValueError, "prior: made for 2 bidders and 2 items"),
         ({"prior": "triangle"}, ValueError, "items"),
         ({"mechanism": "third-price"}, ValueError, "mechanism: 'third-price'"),
         ({"mechanism": 3}, TypeError, "mechanism"),
-        ({"mechanism": {"mechanism": "ThirdPrice"}}, KeyError, "mechanism"),
-        ({"mechanism": {"reserve": 1.0}}, KeyError, "mechanism"),
-        ({"mechanism": {"mechanism": "FirstPrice", "reserve": -1.0}}, ValueError, "reserve"),
-        ({"mechanism": {"mechanism": "FirstPrice", "bonus": 1.0}}, TypeError, "bonus"),
-        ({"mechanism": FirstPrice((0.1, 0.2))}, ValueError, "reserve"),
-        ({"mechanism": ItemwiseMyerson(prior("uniform01", 2, 1))}, ValueError, "bids|bidders"),
+        ({"mechanism": {"mechanism": "ThirdPrice"}}, ValueError, "mechanism: .*ThirdPrice"),
+        ({"mechanism": {}}, ValueError, "mechanism: "),
+        ({"mechanism": {"mechanism": []}}, ValueError, "mechanism: "),
+        ({"mechanism": {"mechanism": "ItemwiseMyerson", "prior": {}}}, ValueError, "mechanism: "),
+        ({"mechanism": {"reserve": 1.0}}, ValueError, "mechanism"),
+        ({"mechanism": {"mechanism": "FirstPrice", "reserve": -1.0}}, ValueError, "mechanism: reserve"),
+        ({"mechanism": {"mechanism": "FirstPrice", "bonus": 1.0}}, ValueError, "mechanism: .*bonus"),
+        ({"mechanism": FirstPrice((0.1, 0.2))}, ValueError, "mechanism: .*reserve"),
+        ({"mechanism": PostedPrice((0.1, 0.2))}, ValueError, "mechanism: .*prices"),
+        (
+            {"mechanism": ItemwiseMyerson(prior("uniform01", 2, 1))},
+            ValueError,
+            "mechanism: does not fit 3 bidders and 1 items",
+        ),
         ({"colour": "red"}, TypeError, "colour"),
     ],
 )
 def test_a_parameter_that_does_not_fit_is_named(parameters, error, named):
     with pytest.raises(error, match=named):
         SealedBidAuction(**parameters)
+
+
+def test_counts_may_be_integers_of_numpy():
+    game = SealedBidAuction(np.int64(3), np.int32(2), rounds=np.int64(2), grid=np.int64(3), budget=np.float64(1.0))
+    assert (game.bidders, game.items, game.rounds, game.grid) == (3, 2, 2, 3)
+    assert all(type(count) is int for count in (game.bidders, game.items, game.rounds, game.grid))
+    assert walras.play(game, "random", batch=4, seed=0).returns.shape == (4, 3)
 
 
 def test_priors_and_mechanisms_may_be_objects_names_or_dicts():

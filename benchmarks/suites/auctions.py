@@ -302,6 +302,7 @@ _SINGLE = {"bidders": _N, "items": 1, "profiles": 1_000_000}
 SUITE = Suite(
     name="auctions",
     title="Sealed-bid auctions",
+    status="verified",
     description=(
         "A million auctions a seed, everybody in equilibrium, beside closed forms. Power: F(v) = v^2 on [0, 1]; "
         "exponential: mean 3; irregular: U[0, 3] with probability 3/4, else U[3, 8]. gain is what a best response, "

@@ -258,6 +258,7 @@ def _pair(
 SUITE = Suite(
     name="classical-games",
     title="Classical games",
+    status="verified",
     description=(
         "Equilibria computed from the rules alone (best responses by trying actions, backward induction) beside the "
         "closed forms of the literature and of the package econgym, at econgym's default parameters."

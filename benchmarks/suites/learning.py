@@ -172,6 +172,7 @@ _BIDDER = {"bidders": 3, "episodes": 1_000_000}
 
 SUITE = Suite(
     name="auction-learning",
+    status="verified",
     title="Learning in auctions",
     description=(
         "Learners beside what theory says they should learn. U[0, 1] values; gain is what a best response, found by "

@@ -22,6 +22,7 @@ def kill_and_resume(seed: int, progress: Progress, *, kills: int, seeds: int, jo
 SUITE = Suite(
     name="bench-reliability",
     title="Killed and resumed",
+    status="verified",
     description=(
         "The bench is killed with SIGKILL at random moments and started again, until it is complete; its rows are then "
         "compared, bit for bit and without timings, with those of a run that was left alone."

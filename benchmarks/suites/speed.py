@@ -115,6 +115,7 @@ _ISSUE = "First-price auction, 3 bidders, U[0, 1] values, whole episodes."
 SUITE = Suite(
     name="doors-speed",
     title="Speed of the doors",
+    status="verified",
     description=(
         "Whole episodes (reset and step) per second of processor time, beside other programs that play the same game "
         "in turns in the same process; the ratio is the median over turns. And what importing walras costs."

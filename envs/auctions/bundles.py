@@ -116,7 +116,7 @@ def itemwise_myerson_revenue(prior: Prior) -> float:
 
 
 def _marginals(prior: Prior) -> tuple[tuple[Law, ...], ...]:
-    laws = prior.marginals
+    laws = prior.marginals if isinstance(prior, Prior) else None
     if laws is None:
         raise ValueError(f"prior: must have independent values, got {prior!r}")
     return laws

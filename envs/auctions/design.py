@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 
 from walras.envs.auctions.families import FAMILIES, Family
+from walras.envs.auctions.laws import whole
 from walras.envs.auctions.mechanism import DEMANDS, Outcome, value
 from walras.envs.auctions.named import as_prior
 from walras.envs.auctions.priors import Prior
@@ -68,7 +70,8 @@ class AuctionDesign(Game[DesignState]):
     over-allocation, regret of the last step.
 
     ## Rewards
-    `revenue - over_weight * over_allocation - regret_weight * regret`.
+    `revenue - over_weight * over_allocation - regret_weight * regret`, each step; the return sums `horizon` steps,
+    while `truths()` are per step.
 
     ## Episode end
     Truncation after `horizon` steps.
@@ -113,30 +116,23 @@ class AuctionDesign(Game[DesignState]):
         Raises:
             ValueError: if a parameter is out of range.
         """
-        for name, count in (
-            ("bidders", bidders),
-            ("items", items),
-            ("profiles", profiles),
-            ("grid", grid),
-            ("horizon", horizon),
-        ):
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
+        bidders, items, profiles = whole("bidders", bidders), whole("items", items), whole("profiles", profiles)
+        grid, horizon = whole("grid", grid), whole("horizon", horizon)
         for name, weight in (("over_weight", over_weight), ("regret_weight", regret_weight)):
-            if not 0 <= weight < np.inf:
-                raise ValueError(f"{name} must be nonnegative and finite, got {weight}")
+            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < np.inf:
+                raise ValueError(f"{name} must be a nonnegative finite number, got {weight!r}")
         if demand not in DEMANDS:
             raise ValueError(f"demand must be one of {DEMANDS}, got {demand!r}")
         if respond not in ("truthful", "gradient") and not callable(respond):
             raise ValueError(f"respond must be 'truthful', 'gradient' or a callable, got {respond!r}")
+        if not isinstance(family, str) or family not in FAMILIES:
+            raise ValueError(f"family must be one of {sorted(FAMILIES)}, got {family!r}")
         self.bidders, self.items, self.demand, self.profiles, self.horizon = bidders, items, demand, profiles, horizon
         self.over_weight, self.regret_weight, self.respond, self.grid = over_weight, regret_weight, respond, grid
         self.prior = as_prior(prior, bidders, items)
         top = np.where(np.isfinite(self.prior.high), self.prior.high, self._quantiles(np.array([0.999]))[0])
         self.high = top.max(axis=0)
         self.low = self.prior.low.min(axis=0)
-        if family not in FAMILIES:
-            raise ValueError(f"family must be one of {sorted(FAMILIES)}, got {family!r}")
         self.family_name = family
         self.family: Family = FAMILIES[family](bidders, items, self.low, self.high, demand, grid)
         self.quantiles = self._quantiles((np.arange(8) + 0.5) / 8)
@@ -182,7 +178,9 @@ class AuctionDesign(Game[DesignState]):
         batch = len(design)
         u = rng.random((batch, self.profiles, self.prior.draws)).reshape(-1, self.prior.draws)
         each = np.repeat(design, self.profiles, axis=0)
-        measures = self.measure(self.prior.sample(u), lambda bids: self.family.outcome(bids, _match(each, bids)), batch)
+        measures = self.measure(
+            self.prior.transform(u), lambda bids: self.family.outcome(bids, _match(each, bids)), batch
+        )
         reward = measures.revenue - self.over_weight * measures.over_allocation - self.regret_weight * measures.regret
         return DesignState(design, measures), reward[:, None]
 
@@ -229,10 +227,15 @@ class AuctionDesign(Game[DesignState]):
         return {name: measure[:, None] for name, measure in state.measures._asdict().items()}
 
     def truths(self) -> tuple[Truth, ...]:
-        """The optimal revenue where Myerson's theorem gives it, and item by item as a bound to reach otherwise."""
+        """Per step: the optimal revenue where Myerson's theorem gives it, otherwise bounds to reach.
+
+        Nothing where bidders need not answer as theory has it: to a callable `respond`, or in a first-price sale.
+        """
+        if callable(self.respond) or self.family_name == "first-price-reserve":
+            return ()
         from walras.envs.auctions.equilibria import design_numbers
 
-        return design_numbers(self.prior, self.demand)
+        return design_numbers(self.prior, self.demand, " per step")
 
     def _reports(self, values: Array, outcome: Callable[[Array], Outcome]) -> Array:
         if self.respond == "truthful":

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from walras.envs.auctions.laws import whole
 from walras.envs.auctions.mechanism import Mechanism
 from walras.envs.auctions.named import as_prior
 from walras.envs.auctions.priors import Discrete, Prior, TwoPoint
@@ -93,8 +94,7 @@ class DiscreteAuction(FiniteGame[DiscreteState]):
             ValueError: if a parameter is out of range.
             TypeError: if a value has no atoms, or values are not independent.
         """
-        if isinstance(values, bool) or not isinstance(values, int) or values < 1:
-            raise ValueError(f"values must be an integer of at least 1, got {values!r}")
+        bidders, items, values = whole("bidders", bidders), whole("items", items), whole("values", values)
         if ceiling not in CEILINGS:
             raise ValueError(f"ceiling must be one of {CEILINGS}, got {ceiling!r}")
         law = Discrete(tuple(range(1, values + 1)), (1.0 / values,) * values)
@@ -124,7 +124,7 @@ class DiscreteAuction(FiniteGame[DiscreteState]):
         if actions > GRID_LIMIT:
             raise ValueError(f"bids: {len(self.levels)} for each of {items} items make more than {GRID_LIMIT} actions")
         self.bidders, self.items, self.ceiling = bidders, items, ceiling
-        self.prior, self.mechanism, self.rounds = prior, self.auction.mechanism, rounds
+        self.prior, self.mechanism, self.rounds = prior, self.auction.mechanism, self.auction.rounds
         digits = np.stack(np.unravel_index(np.arange(actions), (len(self.levels),) * items), axis=-1)
         self.reports = self.levels[digits]
         """(g**m, m): the report that each action stands for."""

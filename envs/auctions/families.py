@@ -18,6 +18,9 @@ from walras.envs.auctions.truthful import affine_maximizer
 LISTED = 4096
 """Most assignments that the affine maximiser lists."""
 
+PRICES = 20_000
+"""Most prices that a table of node menus holds."""
+
 
 class Family(abc.ABC):
     """Mechanisms for n bidders and m items, indexed by k numbers.
@@ -112,6 +115,13 @@ class NodeMenu(Family):
 
     def bounds(self) -> tuple[Array, Array]:
         """A bundle's price lies between 0 and its largest value."""
+        count = nodes(self.bidders, self.items, self.grid)
+        count *= self.items if self.demand == "unit" else 2**self.items - 1
+        if count > PRICES:
+            raise ValueError(
+                f"family: 'node-menu' with grid={self.grid}, items={self.items}, bidders={self.bidders} needs "
+                f"more than {PRICES} prices: take a smaller grid, fewer items or bidders"
+            )
         options = bundles(self.items, self.demand)
         self.shape = (nodes(self.bidders, self.items, self.grid), len(options))
         high = np.broadcast_to(options @ self.value_high, self.shape).ravel()

@@ -219,7 +219,7 @@ class Mechanism(abc.ABC):
         """The mechanism as plain JSON values: its class name under `"mechanism"`, then its parameters."""
         record: dict[str, Any] = {"mechanism": type(self).__name__}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            record[field.name] = _plain(getattr(self, field.name))
+            record[field.name] = _as_json(getattr(self, field.name))
         return record
 
 
@@ -260,7 +260,7 @@ def check_items(name: str, parameter: object, items: int) -> None:
         raise ValueError(f"bids: {items} items, but {name} is given for {len(parameter)}")
 
 
-def _plain(entry: Any) -> Any:
+def _as_json(entry: Any) -> Any:
     if isinstance(entry, tuple):
-        return [_plain(part) for part in entry]
+        return [_as_json(part) for part in entry]
     return entry.to_dict() if hasattr(entry, "to_dict") else entry

@@ -88,6 +88,6 @@ def mechanism_from_dict(record: Mapping[str, Any]) -> Mechanism:
     if not isinstance(record, Mapping) or "mechanism" not in record:
         raise KeyError(f"record: needs the key 'mechanism', one of {sorted(MECHANISMS)}")
     name = record["mechanism"]
-    if name not in MECHANISMS:
+    if not isinstance(name, str) or name not in MECHANISMS:
         raise KeyError(f"mechanism: {name!r} is unknown; known are {sorted(MECHANISMS)}")
     return MECHANISMS[name](**{key: entry for key, entry in record.items() if key != "mechanism"})

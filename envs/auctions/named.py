@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from walras.envs.auctions.bundles import bundle_reserve
 from walras.envs.auctions.mechanisms import (
@@ -19,6 +19,8 @@ from walras.envs.auctions.mechanisms import (
 )
 from walras.envs.auctions.priors import PRESETS, Prior, prior_from_dict
 from walras.envs.auctions.priors import prior as preset
+
+Built = TypeVar("Built")
 
 MECHANISMS: dict[str, Callable[[Prior, str], Mechanism]] = {
     "first-price": lambda prior, demand: FirstPrice(),
@@ -42,7 +44,7 @@ def as_prior(given: Prior | str | Mapping[str, Any], bidders: int, items: int) -
         items: m.
 
     Raises:
-        ValueError: if the name is unknown or the prior has another size.
+        ValueError: if the name is unknown, the dict is malformed, or the prior has another size.
         TypeError: if `given` is something else.
     """
     if isinstance(given, str):
@@ -52,7 +54,7 @@ def as_prior(given: Prior | str | Mapping[str, Any], bidders: int, items: int) -
     elif isinstance(given, Prior):
         found = given
     elif isinstance(given, Mapping):
-        found = prior_from_dict(given)
+        found = _rebuilt("prior", prior_from_dict, given)
     else:
         raise TypeError(f"prior: a Prior, a preset's name or a dict is needed, got {type(given).__name__}")
     if (found.bidders, found.items) != (bidders, items):
@@ -71,17 +73,32 @@ def as_mechanism(given: Mechanism | str | Mapping[str, Any], prior: Prior, deman
         demand: `"additive"` or `"unit"`.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: if the name is unknown, the dict is malformed, or the mechanism cannot serve a prior of this size.
         TypeError: if `given` cannot decide an outcome.
     """
     if isinstance(given, str):
         if given not in MECHANISMS:
             raise ValueError(f"mechanism: {given!r} is not one of {list(MECHANISMS)}")
         return MECHANISMS[given](prior, demand)
-    if isinstance(given, Mapping):
-        return mechanism_from_dict(given)
-    if not callable(getattr(given, "outcome", None)):
+    found = _rebuilt("mechanism", mechanism_from_dict, given) if isinstance(given, Mapping) else given
+    if not callable(getattr(found, "outcome", None)):
         raise TypeError(
             f"mechanism: an object with outcome(bids), a name or a dict is needed, got {type(given).__name__}"
         )
-    return given
+    check_size = getattr(found, "check_size", None)
+    if check_size is not None:
+        try:
+            check_size(prior.bidders, prior.items)
+        except ValueError as error:
+            raise ValueError(
+                f"mechanism: does not fit {prior.bidders} bidders and {prior.items} items: {error}"
+            ) from None
+    return found
+
+
+def _rebuilt(name: str, build: Callable[[Mapping[str, Any]], Built], record: Mapping[str, Any]) -> Built:
+    """An object from its dict; whatever the dict lacks is said of the argument `name` that held it."""
+    try:
+        return build(record)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error.args[0] if error.args else error}; the dict was {record!r}") from error

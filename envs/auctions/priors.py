@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from walras.envs.auctions.laws import Beta, Exponential, Floats, Law, ParetoTail, Power, Uniform
+from walras.envs.auctions.laws import Beta, Exponential, Floats, Law, ParetoTail, Power, Uniform, whole
 from walras.envs.auctions.piecewise import Discrete, PiecewiseUniform, TwoPoint, irregular
 
 __all__ = [
@@ -76,18 +76,20 @@ class Prior(abc.ABC):
         """Profiles (B, n, m) from uniforms `u` (B, draws); a profile depends on its own row only.
 
         Raises:
-            ValueError: `u` has another shape.
+            ValueError: `u` has another shape, or holds a number outside [0, 1).
         """
         uniforms = np.asarray(u, dtype=np.float64)
         if uniforms.ndim != 2 or uniforms.shape[1] != self.draws:
             raise ValueError(f"u: must have shape (B, {self.draws}), got {uniforms.shape}")
-        return self._transform(uniforms)
+        _check_unit(uniforms)
+        return self.transform(uniforms)
 
     def ppf(self, u: ArrayLike) -> Floats:
         """Profiles (B, n, m) from uniforms `u` (B, n, m), for priors that need one uniform a value.
 
         Raises:
-            ValueError: the prior needs more uniforms (use `sample`), or `u` has another shape.
+            ValueError: the prior needs more uniforms (use `sample`), or `u` has another shape or
+                holds a number outside [0, 1).
         """
         shape = (self.bidders, self.items)
         uniforms = np.asarray(u, dtype=np.float64)
@@ -97,11 +99,12 @@ class Prior(abc.ABC):
             )
         if uniforms.ndim != 3 or uniforms.shape[1:] != shape:
             raise ValueError(f"u: must have shape (B, {shape[0]}, {shape[1]}), got {uniforms.shape}")
-        return self._transform(uniforms.reshape(len(uniforms), self.draws))
+        _check_unit(uniforms)
+        return self.transform(uniforms.reshape(len(uniforms), self.draws))
 
     @abc.abstractmethod
-    def _transform(self, uniforms: Floats) -> Floats:
-        """Profiles (B, n, m) from checked uniforms (B, draws)."""
+    def transform(self, uniforms: Floats) -> Floats:
+        """`sample` without its checks, for rules that draw (B, draws) float64 uniforms themselves in every step."""
 
     @abc.abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -182,7 +185,8 @@ class Independent(Prior):
         """The n x m independent laws."""
         return self.laws
 
-    def _transform(self, uniforms: Floats) -> Floats:
+    def transform(self, uniforms: Floats) -> Floats:
+        """Profiles (B, n, m) from uniforms (B, draws), unchecked."""
         groups: tuple[tuple[Law, Any], ...] = self._groups  # type: ignore[attr-defined]
         if len(groups) == 1:
             values = groups[0][0].ppf(uniforms)
@@ -243,13 +247,14 @@ class Triangle(Prior):
         """Ones (n, 2)."""
         return np.ones((self.bidders, 2))
 
-    def _transform(self, uniforms: Floats) -> Floats:
+    def transform(self, uniforms: Floats) -> Floats:
+        """Profiles (B, n, m) from uniforms (B, draws), unchecked."""
         first = 1.0 - np.sqrt(1.0 - uniforms[:, 0::2])
         return np.stack([first, uniforms[:, 1::2] * (1.0 - first)], axis=-1)
 
     def to_dict(self) -> dict[str, Any]:
         """The number of bidders as JSON values."""
-        return {"prior": "Triangle", "bidders": self.bidders}
+        return {"prior": "Triangle", "bidders": int(self.bidders)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -289,14 +294,16 @@ class Contextual(Prior):
             uniforms[:, split:end].reshape(batch, self.items, self.dimension),
         )
 
-    def _transform(self, uniforms: Floats) -> Floats:
+    def transform(self, uniforms: Floats) -> Floats:
+        """Profiles (B, n, m) from uniforms (B, draws), unchecked."""
         bidder, item = self.contexts(uniforms)
         match: Floats = 1.0 / (1.0 + np.exp(-np.einsum("bik,bjk->bij", bidder, item)))
         return uniforms[:, -self.bidders * self.items :].reshape(match.shape) * match
 
     def to_dict(self) -> dict[str, Any]:
         """The sizes as JSON values."""
-        return {"prior": "Contextual", "bidders": self.bidders, "items": self.items, "dimension": self.dimension}
+        sizes = {"bidders": int(self.bidders), "items": int(self.items), "dimension": int(self.dimension)}
+        return {"prior": "Contextual", **sizes}
 
 
 PRIORS: dict[str, type[Prior]] = {"Independent": Independent, "Triangle": Triangle, "Contextual": Contextual}
@@ -324,7 +331,10 @@ def prior_from_dict(record: Mapping[str, Any]) -> Prior:
     name = _named(record, "prior", PRIORS)
     parameters = {key: entry for key, entry in record.items() if key != "prior"}
     if name == "Independent" and "laws" in parameters:
-        parameters["laws"] = tuple(tuple(law_from_dict(law) for law in row) for row in parameters["laws"])
+        rows = parameters["laws"]
+        if not isinstance(rows, list | tuple) or not all(isinstance(row, list | tuple) for row in rows):
+            raise TypeError(f"laws: n lists of m laws are needed, got {rows!r}")
+        parameters["laws"] = tuple(tuple(law_from_dict(law) for law in row) for row in rows)
     return PRIORS[name](**parameters)
 
 
@@ -332,15 +342,19 @@ def _named(record: Mapping[str, Any], key: str, table: Mapping[str, object]) -> 
     if not isinstance(record, Mapping) or key not in record:
         raise KeyError(f"record: needs the key {key!r}, one of {sorted(table)}")
     name = record[key]
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise KeyError(f"{key}: {name!r} is unknown; known are {sorted(table)}")
-    return str(name)
+    return name
 
 
 def _counts(**counts: int) -> None:
     for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-            raise ValueError(f"{name}: must be an integer >= 1, got {count!r}")
+        whole(name, count)
+
+
+def _check_unit(uniforms: Floats) -> None:
+    if not ((uniforms >= 0.0) & (uniforms < 1.0)).all():  # also finds NaN
+        raise ValueError("u: every number must lie in [0, 1)")
 
 
 def _two_items(name: str, laws: tuple[Law, Law], bidders: int, items: int) -> Prior:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from walras.envs.auctions.equilibria import equilibrium_bids, is_truthful, known_numbers
+from walras.envs.auctions.equilibria import equilibrium_bids, is_truthful, known_numbers, reserves
+from walras.envs.auctions.laws import whole
 from walras.envs.auctions.mechanism import DEMANDS, Mechanism, value
 from walras.envs.auctions.named import as_mechanism, as_prior
 from walras.envs.auctions.priors import Prior
@@ -29,6 +31,7 @@ class AuctionState(NamedTuple):
         budget: (B, n) money left, `inf` without budgets.
         round: (B,) rounds played.
         sold_value: (B, n, m) values in the round last played.
+        sold_budget: (B, n) money held in that round, before its payment.
         bid: (B, n, m) its reports, after the budget.
         allocation: (B, n, m) its probabilities of winning.
         payment: (B, n) its payments.
@@ -38,6 +41,7 @@ class AuctionState(NamedTuple):
     budget: Array
     round: Array
     sold_value: Array
+    sold_budget: Array
     bid: Array
     allocation: Array
     payment: Array
@@ -82,6 +86,7 @@ class SealedBidAuction(Game[AuctionState]):
     | 0..m-1 | own value of each item | prior's low | prior's high |
     | m | share of rounds already played (repeated form only) | 0 | 1 |
     | m+1 | share of the budget left (with budgets only) | 0 | 1 |
+    | last m | reserve of each item, or of the lot; 0 without one (`public=True` only) | 0 | the reserve |
 
     An unbounded prior is cut at its value for the largest uniform number, 1 - 2**-53, so every bound is finite and
     attained.
@@ -94,9 +99,9 @@ class SealedBidAuction(Game[AuctionState]):
 
     ## Info
     `allocation`, `payment` of the round last played; with `audit=True` also `utility`, `truthful_utility` (what the
-    true values would have earned against the same reports) and, where an exact best answer is known (menus and
-    truthful mechanisms), `regret >= 0`; for menus also `chosen_element` and the `menu_items` (K, m) and
-    `menu_prices` (K,) offered.
+    true values, scaled down to the money left, would have earned against the same reports) and, where an exact best
+    answer is known (menus and truthful mechanisms, without budgets), `regret >= 0`; for menus also
+    `chosen_element` and the `menu_items` (K, m) and `menu_prices` (K,) offered.
 
     Source: Vickrey (1961); Myerson (1981); Krishna, Auction Theory, chapters 2-5. Setting of arXiv 2406.07428,
     section 2.
@@ -114,6 +119,7 @@ class SealedBidAuction(Game[AuctionState]):
         budget: float | None = None,
         grid: int | None = None,
         audit: bool = False,
+        public: bool = False,
     ) -> None:
         """Set the parameters.
 
@@ -127,39 +133,42 @@ class SealedBidAuction(Game[AuctionState]):
             budget: money of each bidder for all rounds, > 0; `None`: no limit.
             grid: number of reports for each item, >= 2; `None`: any number from 0 to the prior's largest value.
             audit: report truthful utility, regret and menus in `info` (costs further evaluations of the mechanism).
+            public: append what is publicly known of the mechanism to every observation.
 
         Raises:
-            ValueError: if a parameter is out of range, or prior and auction differ in size.
+            ValueError: if a parameter is out of range, or prior or mechanism and auction differ in size.
+            TypeError: if `prior` or `mechanism` is of a kind that cannot be read.
         """
-        for name, count in (("bidders", bidders), ("items", items), ("rounds", rounds)):
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
+        bidders, items, rounds = whole("bidders", bidders), whole("items", items), whole("rounds", rounds)
         if demand not in DEMANDS:
             raise ValueError(f"demand must be one of {DEMANDS}, got {demand!r}")
-        if budget is not None and not 0 < budget < math.inf:
-            raise ValueError(f"budget must be positive and finite, got {budget}")
-        whole = isinstance(grid, int) and not isinstance(grid, bool)
-        if grid is not None and not (whole and grid >= 2 and grid**items <= GRID_LIMIT):
-            raise ValueError(
-                f"grid must be an integer of at least 2 with grid**items <= {GRID_LIMIT}, "
-                f"got grid={grid!r}, items={items}"
-            )
+        for name, flag in (("audit", audit), ("public", public)):
+            if not isinstance(flag, bool | np.bool_):
+                raise ValueError(f"{name} must be True or False, got {flag!r}")
+        if budget is not None:
+            if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 < budget < math.inf:
+                raise ValueError(f"budget must be a positive finite number, got {budget!r}")
+            budget = float(budget)
+        if grid is not None:
+            grid = whole("grid", grid, 2)
+            if grid**items > GRID_LIMIT:
+                raise ValueError(f"grid: grid**items must be at most {GRID_LIMIT}, got grid={grid}, items={items}")
         self.bidders, self.items, self.rounds, self.budget, self.grid = bidders, items, rounds, budget, grid
-        self.demand, self.audit = demand, audit
+        self.demand, self.audit, self.public = demand, bool(audit), bool(public)
         self.prior = as_prior(prior, bidders, items)
         self.mechanism = as_mechanism(mechanism, self.prior, demand)
-        check_size = getattr(self.mechanism, "check_size", None)
-        if check_size is not None:
-            check_size(bidders, items)
-        extra = int(rounds > 1) + int(budget is not None)
+        self._public = np.array(reserves(self.mechanism, items)) if public else np.zeros(0)
+        self._values_only = rounds == 1 and budget is None and not public
+        shares = np.zeros(int(rounds > 1) + int(budget is not None))
         # One space for the role: bidders with different laws share the widest bounds.
         top = self.prior.sample(np.full((1, self.prior.draws), 1.0 - 2.0**-53))[0]
         self.low = self.prior.low.min(axis=0)
         self.high = np.where(np.isfinite(self.prior.high), self.prior.high, top).max(axis=0)
-        low, high = np.append(self.low, np.zeros(extra)), np.append(self.high, np.ones(extra))
+        low = np.concatenate([self.low, shares, 0.0 * self._public])
+        high = np.concatenate([self.high, shares + 1.0, self._public])
         # Outward rounding: a float64 value never falls outside its float32 bounds.
         observation = spaces.Box(_down(low), _up(high), dtype=np.float32)
-        action: spaces.Space[Any] = spaces.Box(_down(self.low * 0.0), _up(self.high), dtype=np.float32)
+        action: spaces.Space[Any] = spaces.Box(np.zeros(items, np.float32), _up(self.high), dtype=np.float32)
         if grid is not None:
             action = spaces.Discrete(grid**items)
             digits = np.stack(np.unravel_index(np.arange(grid**items), (grid,) * items), axis=-1)
@@ -178,31 +187,35 @@ class SealedBidAuction(Game[AuctionState]):
 
     def initial(self, batch: int, rng: np.random.Generator) -> AuctionState:
         """Values are drawn; nothing is sold yet."""
-        return self.start(self.prior.sample(rng.random((batch, self.prior.draws))))
+        return self.start(self.prior.transform(rng.random((batch, self.prior.draws))))
 
     def start(self, values: Array) -> AuctionState:
         """The state in which `values` (B, n, m) have just been drawn."""
         batch, n, _ = values.shape
         nothing = np.zeros_like(values)
+        budget = np.full((batch, n), math.inf if self.budget is None else self.budget)
         return AuctionState(
             value=values,
-            budget=np.full((batch, n), math.inf if self.budget is None else self.budget),
+            budget=budget,
             round=np.zeros(batch, np.int64),
             sold_value=values,
+            sold_budget=budget,
             bid=nothing,
             allocation=nothing,
             payment=np.zeros((batch, n)),
         )
 
     def observe(self, state: AuctionState, role: str) -> Array:
-        """Own values, then progress and money left where they matter: (B, n, m + extras)."""
-        if self.rounds == 1 and self.budget is None:
+        """Own values, then progress, money left and the public reserves where they matter: (B, n, m + extras)."""
+        if self._values_only:
             return state.value
         parts = [state.value]
         if self.rounds > 1:
             parts.append(np.broadcast_to((state.round / self.rounds)[:, None, None], (*state.budget.shape, 1)))
         if self.budget is not None:
             parts.append((state.budget / self.budget)[..., None])
+        if self.public:
+            parts.append(np.broadcast_to(self._public, state.value.shape))
         return np.concatenate(parts, axis=-1)
 
     def step(
@@ -211,7 +224,7 @@ class SealedBidAuction(Game[AuctionState]):
         """Reports are collected, the mechanism decides, and fresh values are drawn if another round follows."""
         state, utility = self.sell(state, self.bids(actions["bidder"]))
         if self.rounds > 1:
-            fresh = self.prior.sample(rng.random((len(state.round), self.prior.draws)))
+            fresh = self.prior.transform(rng.random((len(state.round), self.prior.draws)))
             state = state._replace(value=np.where((state.round < self.rounds)[:, None, None], fresh, state.value))
         return state, utility
 
@@ -223,13 +236,15 @@ class SealedBidAuction(Game[AuctionState]):
         """One round without nature: the state after it (values unchanged) and the utilities (B, n)."""
         budget = state.budget
         if self.budget is not None:
-            total = bids.sum(axis=-1)
-            bids = bids * (np.minimum(budget, total) / np.maximum(total, np.finfo(float).tiny))[..., None]
+            bids = _within(bids, budget)
         allocation, payment = self.mechanism.outcome(bids)
         utility: Array = value(state.value, allocation, self.demand) - payment
         if self.budget is not None:
             budget = np.maximum(budget - payment, 0.0)  # a rounding error must not become a debt
-        return AuctionState(state.value, budget, state.round + 1, state.value, bids, allocation, payment), utility
+        return (
+            AuctionState(state.value, budget, state.round + 1, state.value, state.budget, bids, allocation, payment),
+            utility,
+        )
 
     def terminal(self, state: AuctionState) -> Array:
         """After the last round."""
@@ -246,6 +261,7 @@ class SealedBidAuction(Game[AuctionState]):
         facts = {"allocation": state.allocation, "payment": state.payment, "utility": utility}
         truthful = np.stack([self._utility_of_truth(state, i) for i in range(self.bidders)], axis=-1)
         facts["truthful_utility"] = np.where((state.round > 0)[:, None], truthful, 0.0)
+        best = None
         menus = getattr(self.mechanism, "menus", None)
         if menus is not None:
             menu = menus(state.bid)
@@ -256,19 +272,21 @@ class SealedBidAuction(Game[AuctionState]):
                 "menu_items": menu.items,
                 "menu_prices": menu.prices,
             }
-            facts["regret"] = np.where((state.round > 0)[:, None], np.maximum(best - utility, 0.0), 0.0)
         elif is_truthful(self.mechanism, self.demand, self.items):
-            facts["regret"] = np.where(
-                (state.round > 0)[:, None], np.maximum(facts["truthful_utility"] - utility, 0.0), 0.0
-            )
+            best = truthful
+        if best is not None and self.budget is None:  # with a budget the best answer may lie out of reach
+            facts["regret"] = np.where((state.round > 0)[:, None], np.maximum(best - utility, 0.0), 0.0)
         return facts
 
     def _utility_of_truth(self, state: AuctionState, i: int) -> Array:
         bids = state.bid.copy()
-        bids[:, i] = state.sold_value[:, i]
+        truth = state.sold_value[:, i]
+        if self.budget is not None:
+            truth = _within(truth, state.sold_budget[:, i])
+        bids[:, i] = truth
         outcome = self.mechanism.outcome(bids)
-        truth: Array = (value(state.sold_value, outcome.allocation, self.demand) - outcome.payment)[:, i]
-        return truth
+        earned: Array = (value(state.sold_value, outcome.allocation, self.demand) - outcome.payment)[:, i]
+        return earned
 
     def equilibrium(self) -> Mapping[str, Policy] | None:
         """Bids of the symmetric equilibrium, or the truth where it is dominant.
@@ -283,8 +301,14 @@ class SealedBidAuction(Game[AuctionState]):
         return {"bidder": EquilibriumBidder(bids, self.items, _up(self.high))}
 
     def truths(self) -> tuple[Truth, ...]:
-        """Expected revenue and bidder's utility in equilibrium, optimum and bounds, for one round."""
-        return known_numbers(self.mechanism, self.prior, self.demand)
+        """Expected revenue and bidder's utility in equilibrium where one is known, optimum and bounds, for one round.
+
+        Nothing with budgets: the theory is that of bidders who can pay what they report.
+        """
+        if self.budget is not None:
+            return ()
+        played = None if self.grid is not None else self.mechanism
+        return known_numbers(played, self.prior, self.demand, " per round" if self.rounds > 1 else "")
 
     def render_text(self, state: AuctionState, lane: int = 0) -> str:
         """A table of the round last played (before the first: of the values alone)."""
@@ -319,6 +343,17 @@ class SealedBidAuction(Game[AuctionState]):
         axes.legend(fontsize=7, frameon=False)
         figure.tight_layout()
         return to_rgb(figure)
+
+
+def _within(bids: Array, budget: Array) -> Array:
+    """Reports (..., m), scaled down where their sum exceeds `budget` (...).
+
+    A single report becomes the budget to the last bit, so that bidders with the same money tie.
+    """
+    total = bids.sum(axis=-1)
+    share = bids / np.maximum(total, np.finfo(float).tiny)[..., None]
+    scaled: Array = np.where((total > budget)[..., None], share * budget[..., None], bids)
+    return scaled
 
 
 def _down(x: Array) -> Array:

@@ -5,6 +5,9 @@ density f; G = F^(bidders - 1) is the law of the highest of the others. Several 
 bidders add up. Functions named `..._by_quadrature` integrate the general formula and serve laws without a closed
 form; they are also the independent check of the closed forms. Money is in units of value.
 
+Every function raises ValueError or TypeError naming the argument for a law that is none, a value that is NaN, and a
+count that is no positive integer.
+
 Sources: Vickrey 1961, "Counterspeculation, Auctions, and Competitive Sealed Tenders"; Myerson 1981, "Optimal Auction
 Design"; Krishna, "Auction Theory" (2nd edition, 2010), chapters 2 (first and second price), 3 (revenue equivalence,
 all-pay) and 5 (optimal mechanisms).
@@ -15,12 +18,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from walras.envs.auctions.ironing import iron
-from walras.envs.auctions.laws import Beta, Exponential, Floats, Law, ParetoTail, Power, Uniform
+from walras.envs.auctions.laws import Beta, Exponential, Floats, Law, ParetoTail, Power, Uniform, whole
 from walras.envs.auctions.piecewise import Discrete, PiecewiseUniform, TwoPoint
 
 _NODES = 64  # Gauss-Legendre nodes in each smooth piece
@@ -57,7 +61,7 @@ def first_price_bid_by_quadrature(law: Law, bidders: int, value: ArrayLike, rese
 
 def second_price_bid(value: ArrayLike) -> Floats:
     """The value itself: truthful bidding is weakly dominant with any reserve (Vickrey 1961; Krishna, prop. 2.1)."""
-    return np.array(value, dtype=np.float64)
+    return _values(value).copy()
 
 
 def all_pay_bid(law: Law, bidders: int, value: ArrayLike, reserve: float = 0.0) -> Floats:
@@ -177,12 +181,12 @@ def all_pay_revenue(law: Law, bidders: int, reserve: float = 0.0) -> float:
 
 def virtual_value(law: Law, value: ArrayLike) -> Floats:
     """Virtual value v - (1 - F(v)) / f(v) (Myerson 1981); for a law on atoms its discrete form."""
-    return law.virtual_value(value)
+    return _law(law).virtual_value(_values(value))
 
 
 def ironed_virtual_value(law: Law, value: ArrayLike) -> Floats:
     """Ironed virtual value: minus the slope of the concave hull of v (1 - F) over F (Myerson 1981, section 6)."""
-    return np.asarray(iron(law)(np.asarray(value, dtype=np.float64)), dtype=np.float64)
+    return np.asarray(iron(_law(law))(_values(value)), dtype=np.float64)
 
 
 def myerson_reserve(law: Law) -> float:
@@ -191,7 +195,7 @@ def myerson_reserve(law: Law) -> float:
     Myerson 1981. U[low, high]: max(low, high / 2); exponential its scale; power
     high (1 + exponent)^(-1 / exponent); ParetoTail 1 / (exponent - 1).
     """
-    if isinstance(law, Uniform):
+    if isinstance(_law(law), Uniform):
         return max(law.low, 0.5 * law.high)
     if isinstance(law, Exponential):
         return law.scale
@@ -218,7 +222,8 @@ def myerson_revenue(laws: Law | Sequence[Law], bidders: int | None = None) -> fl
         bidders: how many bidders share the one law.
 
     Raises:
-        ValueError: `bidders` is missing for one law, or given for several.
+        ValueError: `laws` is empty; `bidders` is missing for one law, or given for several.
+        TypeError: an entry of `laws` is no law.
     """
     if isinstance(laws, Law):
         if bidders is None:
@@ -230,7 +235,9 @@ def myerson_revenue(laws: Law | Sequence[Law], bidders: int | None = None) -> fl
     else:
         if bidders is not None:
             raise ValueError("bidders: only used when one law is given")
-        own = tuple(laws)
+        if not isinstance(laws, Sequence) or not laws:
+            raise ValueError(f"laws: one law, or a sequence of at least one, is needed, got {laws!r}")
+        own = tuple(_law(law, "laws") for law in laws)
     groups = {law: own.count(law) for law in own}
     tables = {law: iron(law) for law in groups}
 
@@ -252,19 +259,35 @@ def vcg_revenue(law: Law, bidders: int, items: int = 1) -> float:
 
     For U[0, 1] this is items (n - 1) / (n + 1) (Krishna, section 5.3).
     """
-    return items * revenue(law, bidders)
+    return whole("items", items) * revenue(law, bidders)
 
 
 def _checked(
     law: Law, bidders: int, value: ArrayLike, reserve: float, atoms: bool = False
 ) -> tuple[Floats, int, float]:
-    if isinstance(bidders, bool) or not isinstance(bidders, int | np.integer) or bidders < 1:
-        raise ValueError(f"bidders: must be an integer >= 1, got {bidders!r}")
-    if not 0.0 <= reserve < math.inf:
+    _law(law)
+    n, v = whole("bidders", bidders), _values(value)
+    if isinstance(reserve, bool) or not isinstance(reserve, Real) or not 0.0 <= reserve < math.inf:
         raise ValueError(f"reserve: must be nonnegative and finite, got {reserve!r}")
     if not atoms and isinstance(law, Discrete | TwoPoint):
         raise ValueError(f"law: needs a density, got {law!r}")
-    return np.asarray(value, dtype=np.float64), int(bidders), float(reserve)
+    return v, n, float(reserve)
+
+
+def _law(law: Law, name: str = "law") -> Law:
+    if not isinstance(law, Law):
+        raise TypeError(f"{name}: a Law is needed, got {law!r}")
+    return law
+
+
+def _values(value: ArrayLike) -> Floats:
+    try:
+        values = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"value: numbers are needed, got {value!r}") from None
+    if np.isnan(values).any():
+        raise ValueError("value: must not be NaN")
+    return values
 
 
 def _shaded(

@@ -189,7 +189,7 @@ def games_and_doors_copy_and_pickle(target: str | Game[Any]) -> None:
 
 
 def actions_that_do_not_fit_are_refused(target: str | Game[Any]) -> None:
-    """Wrong shapes, NaN and values outside the space raise a ValueError that names the agent; the game goes on."""
+    """Wrong shapes, NaN and values outside the space raise a ValueError that names the agent; others still fit."""
     game = as_game(target, {})
     for agent in game.agents:
         env = SeatEnv(game, agent=agent, others="random", horizon=horizon_of(game))
@@ -212,13 +212,13 @@ def actions_that_do_not_fit_are_refused(target: str | Game[Any]) -> None:
 
 
 def renders_as_text(target: str | Game[Any]) -> None:
-    """`ansi` gives text, before and after a step, on the single and the parallel door."""
+    """`ansi` gives text: before and after a step on the single door, at the start on the parallel one."""
     for shown in _renderings(as_game(target, {}), "ansi"):
         assert isinstance(shown, str) and shown.strip(), f"ansi: text is needed, got {shown!r}"
 
 
 def renders_as_picture(target: str | Game[Any]) -> None:
-    """`rgb_array` gives a picture (H, W, 3) uint8, before and after a step (needs the extra `report`)."""
+    """`rgb_array` gives pictures (H, W, 3) uint8 in the moments of `renders_as_text` (needs the extra `report`)."""
     for shown in _renderings(as_game(target, {}), "rgb_array"):
         right = isinstance(shown, np.ndarray) and shown.dtype == np.uint8 and shown.ndim == 3 and shown.shape[2] == 3
         assert right, "rgb_array: an array (H, W, 3) uint8 is needed"

@@ -80,6 +80,8 @@ def specs_survive_json(target: str | Game[Any]) -> None:
     """A registered id makes environments in both registries, and Gymnasium's spec goes to JSON and back (ids only)."""
     if not isinstance(target, str):
         return
+    as_game(target, {})  # an id "module:namespace/Name-v0" imports its module
+    target = target.rpartition(":")[2]
     spec = gymnasium.spec(target)
     with quiet():
         again = gymnasium.make(gymnasium.envs.registration.EnvSpec.from_json(spec.to_json()))

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -69,6 +69,17 @@ def cut(game: Game[Any]) -> Game[Any]:
     game = copy.deepcopy(game)
     game.horizon = horizon_of(game)
     return game
+
+
+def freeze(*trees: Any) -> None:
+    """Make the arrays of states (inside tuples) and of actions (inside dicts) read-only: a write into them raises."""
+    for tree in trees:
+        if isinstance(tree, np.ndarray):
+            tree.flags.writeable = False
+        elif isinstance(tree, Mapping):
+            freeze(*tree.values())
+        elif isinstance(tree, tuple):
+            freeze(*tree)
 
 
 def same(a: Any, b: Any, what: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -11,11 +12,11 @@ import pettingzoo
 from gymnasium import spaces
 
 from walras.envs.arena import Arena, Ended
-from walras.envs.doors.single import render
+from walras.envs.doors.single import lane_option, render
 from walras.envs.game import Array, Game
 from walras.envs.registry import as_game
 from walras.envs.seats import fill_seats
-from walras.envs.spaces import fresh, pick
+from walras.envs.spaces import at_least_one, fresh, pick
 
 
 class Table:
@@ -25,10 +26,10 @@ class Table:
     PettingZoo's own games have it; an agent who is not to move may then only give its first action.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 (an instance variable in PettingZoo's classes)
         "render_modes": ["ansi", "rgb_array"],
         "render_fps": 4,
-        "name": "walras",
+        "name": "walras",  # an instance has its game's name: sealed_bid_auction_v0
         "is_parallelizable": True,
     }
 
@@ -36,7 +37,7 @@ class Table:
         self,
         game: Game[Any] | str,
         *,
-        seats: Mapping[str, Any] | None = None,
+        seats: Mapping[str, Any] | str | None = None,
         render_mode: str | None = None,
         max_cycles: int | None = None,
         **parameters: Any,
@@ -45,13 +46,16 @@ class Table:
 
         Args:
             game: registered id or game object.
-            seats: role or agent -> policy for seats that are played inside; they do not appear as agents.
+            seats: role or agent -> policy for seats that are played inside; they do not appear as agents. (One name
+                for all, as `play` takes it, would leave nobody outside.)
             render_mode: `"ansi"`, `"rgb_array"` or `None`.
             max_cycles: truncate after so many steps, in place of the game's own limit.
             parameters: of the game, when an id is given.
 
         Raises:
-            ValueError: if a seat is unknown, nobody is left outside, or the render mode is unknown.
+            ValueError: if a seat is unknown, nobody is left outside, the render mode is unknown, or `max_cycles` is
+                not an integer of at least 1.
+            TypeError: if `game` is neither an id nor a game, or `seats` neither a name nor a mapping.
         """
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
@@ -59,13 +63,17 @@ class Table:
             )
         self.render_mode = render_mode
         self.game = as_game(game, parameters)
-        policies = fill_seats(self.game, seats or {})
+        self.metadata = {**self.metadata, "name": _snake(game if isinstance(game, str) else type(game).__name__)}
+        if isinstance(seats, str):
+            seats = dict.fromkeys(self.game.agents, seats)
+        policies = fill_seats(self.game, {} if seats is None else seats)
         self.possible_agents = [agent for agent in self.game.agents if agent not in policies]
         if not self.possible_agents:
-            raise ValueError("seats: every seat is filled; nobody is left to act from outside")
-        if max_cycles is not None and max_cycles < 1:
-            raise ValueError(f"max_cycles must be at least 1, got {max_cycles}")
-        self.max_cycles = max_cycles
+            raise ValueError(
+                "seats: every seat is filled; nobody is left to act from outside. Leave some of "
+                f"{list(self.game.agents)} out, or use walras.play to watch policies among themselves"
+            )
+        self.max_cycles = at_least_one(max_cycles, "max_cycles")
         self._arena = Arena(self.game, 1, policies)
         self._arena.seed(0)
         self._arena.deal()
@@ -86,7 +94,7 @@ class Table:
 
     def state(self) -> Array:
         """(k,) float32: the whole state of the game, for a central critic."""
-        everything: Array = self.game.global_state(self._arena.state)[0]
+        everything: Array = self.game.global_state(self._arena.state)[0].copy()
         return everything
 
     def render(self) -> Any:
@@ -97,16 +105,32 @@ class Table:
         """Nothing to close."""
 
     def snapshot(self) -> dict[str, Array]:
-        """Everything that determines the rules' future, as plain arrays."""
+        """Everything that determines this table's future, as plain arrays.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first `reset`.
+        """
+        if not self._seeded:
+            raise gymnasium.error.ResetNeeded("snapshot() called before reset()")
         return self._arena.snapshot()
 
+    def _return_to(self, arrays: Mapping[str, Array]) -> None:
+        """Put the arena back where a snapshot says; a ValueError leaves everything as it is."""
+        self._arena.restore(arrays)
+        self._seeded = True
+        self._limit()
+
+    def _limit(self) -> None:
+        self._arena.horizon = self.game.horizon if self.max_cycles is None else self.max_cycles
+
     def _deal(self, seed: int | None, options: Mapping[str, Any] | None) -> None:
+        lane = lane_option(seed, options)
         if seed is None and not self._seeded:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         if seed is not None:
-            self._arena.seed(seed, int((options or {}).get("lane", 0)))
+            self._arena.seed(seed, lane)
             self._seeded = True
-        self._arena.horizon = self.game.horizon if self.max_cycles is None else self.max_cycles
+        self._limit()
         self._arena.deal()
 
     def _space(self, agent: str) -> gymnasium.Space[Any]:
@@ -142,7 +166,13 @@ class GameParallelEnv(Table, pettingzoo.ParallelEnv[str, Any, Any]):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Begin an episode; without a seed, the next one under the last seed (a random seed at first)."""
+        """Begin an episode; without a seed, the next one under the last seed (a random seed at first).
+
+        Of `options` only `"lane"` is read; other keys are ignored.
+
+        Raises:
+            ValueError: if the seed or `options["lane"]` is out of range, or a lane comes without a seed.
+        """
         self._deal(seed, options)
         self.agents = list(self.possible_agents)
         return {agent: self._observe(agent) for agent in self.agents}, {
@@ -176,8 +206,24 @@ class GameParallelEnv(Table, pettingzoo.ParallelEnv[str, Any, Any]):
             {agent: self._info(agent) for agent in agents},
         )
 
+    def restore(self, arrays: Mapping[str, Array]) -> dict[str, Any]:
+        """Return to a `snapshot`; gives the observations there, of all outside agents.
+
+        Raises:
+            ValueError: if the arrays do not belong to such a table. Nothing has changed then.
+        """
+        self._return_to(arrays)
+        self.agents = [] if self._arena.over()[0] else list(self.possible_agents)
+        return {agent: self._observe(agent) for agent in self.possible_agents}
+
     def _info(self, agent: str) -> dict[str, Any]:
         info = super()._info(agent)
         if not self._arena.simultaneous:
             info["to_move"] = bool(self._arena.moving(agent)[0])
         return info
+
+
+def _snake(name: str) -> str:
+    """PettingZoo's style of names: `walras/SealedBidAuction-v0` becomes `sealed_bid_auction_v0`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name.rpartition("/")[2])
+    return words.replace("-", "_").lower()

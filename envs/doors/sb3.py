@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import gymnasium
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -50,7 +51,13 @@ class SeatVecEnv(VecEnv):
         self._lengths = np.zeros(num_envs, np.int64)
 
     def seed(self, seed: int | None = None) -> list[int | None]:
-        """Seed of the next `reset`; lane `i` is lane `i` of that seed on every door."""
+        """Seed of the next `reset`; lane `i` is lane `i` of that seed on every door.
+
+        Raises:
+            ValueError: if it is not a non-negative integer.
+        """
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
+            raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
         self._next_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
         return [self._next_seed] * self.num_envs
 
@@ -65,7 +72,13 @@ class SeatVecEnv(VecEnv):
         return self._view.arena.observe(self.agent)
 
     def step_async(self, actions: Array) -> None:
-        """Keep the actions for `step_wait`."""
+        """Keep the actions for `step_wait`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first `reset`.
+        """
+        if not self._started:
+            raise gymnasium.error.ResetNeeded("step() called before reset()")
         self._actions = actions
 
     def step_wait(self) -> tuple[Any, Array, Array, list[dict[str, Any]]]:

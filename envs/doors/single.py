@@ -49,6 +49,11 @@ class SeatEnv(gymnasium.Env[Any, Any]):
             render_mode: `"ansi"` (text), `"rgb_array"`, or `None`.
             horizon: truncate after so many steps of the rules, in place of the game's own limit.
             **parameters: of the game, when an id is given.
+
+        Raises:
+            ValueError: if the render mode or a seat is unknown, `others` names this seat, or `horizon` is not an
+                integer of at least 1.
+            TypeError: if `game` is neither an id nor a game, or `others` neither a name nor a mapping.
         """
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
@@ -63,11 +68,19 @@ class SeatEnv(gymnasium.Env[Any, Any]):
         self._started, self._over = False, True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode; without a seed, the next one under the last seed (a random seed at first)."""
+        """Begin an episode; without a seed, the next one under the last seed (a random seed at first).
+
+        Of `options` only `"lane"` is read; other keys are ignored.
+
+        Raises:
+            ValueError: if the seed or `options["lane"]` is out of range, a lane comes without a seed, or the agent is
+                never to move before an episode ends.
+        """
+        lane = lane_option(seed, options)
         super().reset(seed=seed)
-        lane = (options or {}).get("lane", 0)
         if seed is None and not self._started:
             seed = int(self.np_random.integers(2**63))
+        self._over = True  # until the episode has begun
         self._view.reset(seed, lane)
         self._started, self._over = True, False
         return self._observation(), self._info()
@@ -100,10 +113,13 @@ class SeatEnv(gymnasium.Env[Any, Any]):
         return self._view.snapshot()
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
-        """Return to a `snapshot`; gives the observation there."""
-        if not self._started:
-            self.reset(seed=0)
+        """Return to a `snapshot`; gives the observation there.
+
+        Raises:
+            ValueError: if the arrays do not belong to such an environment. Nothing has changed then.
+        """
         self._view.restore(arrays)
+        self._started = True
         self._over = bool(self._view.arena.over()[0])
         return self._observation()
 
@@ -119,6 +135,19 @@ class SeatEnv(gymnasium.Env[Any, Any]):
         if mask is not None:
             info["action_mask"] = mask[0].astype(np.int8)
         return info
+
+
+def lane_option(seed: int | list[int] | None, options: Mapping[str, Any] | None) -> Any:
+    """`options["lane"]`, 0 where it is not given.
+
+    Raises:
+        ValueError: if a lane is given without one seed: the lanes of a running seed cannot be changed.
+    """
+    if options is None or "lane" not in options:
+        return 0
+    if seed is None or isinstance(seed, list):
+        raise ValueError(f"options['lane']: {options['lane']!r} given without a seed whose lane it is")
+    return options["lane"]
 
 
 def render(game: Game[Any], state: Any, mode: str | None, lane: int = 0) -> Any:

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from walras.envs.arena import SeatView
-from walras.envs.doors.single import render
+from walras.envs.doors.single import lane_option, render
 from walras.envs.game import Array, Game
 from walras.envs.registry import as_game
 from walras.envs.spaces import fresh
@@ -57,13 +57,18 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
             agent: whose seat (default: the game's first agent).
             others: role or agent -> policy, or one policy name for all others; default: equilibrium where known,
                 else random.
-            autoreset_mode: `SAME_STEP` or `DISABLED`.
+            autoreset_mode: `SAME_STEP` or `DISABLED`, as a member of `AutoresetMode` or by name or value.
             infos: also report the game's facts and final observations (`False` saves their cost).
             render_mode: `"ansi"`, `"rgb_array"` (a tuple with one entry a lane) or `None`.
             horizon: truncate after so many steps of the rules, in place of the game's own limit.
             **parameters: of the game, when an id is given.
+
+        Raises:
+            ValueError: if `autoreset_mode`, the render mode or a seat is unknown, `others` names this seat, or
+                `num_envs` or `horizon` is not an integer of at least 1.
+            TypeError: if `game` is neither an id nor a game, or `others` neither a name nor a mapping.
         """
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = _autoreset(autoreset_mode)
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             raise ValueError(
                 "autoreset_mode: NEXT_STEP wastes a step of every lane; SAME_STEP and DISABLED are offered"
@@ -93,10 +98,13 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         """Begin an episode in every lane, or in those of `options["reset_mask"]` (num_envs,) bool.
 
+        Of `options` only `"reset_mask"` and `"lane"` are read; other keys are ignored.
+
         Raises:
             ValueError: if the mask has another shape or dtype, or comes with a seed or before the first `reset`; if a
-                seed or `options["lane"]` is out of range.
+                seed or `options["lane"]` is out of range, or a lane comes without one seed.
         """
+        lane = lane_option(seed, options)
         mask = (options or {}).get("reset_mask")
         if mask is not None:
             mask = np.asarray(mask)
@@ -112,7 +120,7 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
             self._view.begin(np.flatnonzero(mask))
             self._over &= ~mask
         else:
-            self._view.reset(seed, (options or {}).get("lane", 0))
+            self._view.reset(seed, lane)
             self._over[:] = False
         self._started = True
         return self._view.arena.observe(self.agent), self._info()
@@ -146,7 +154,9 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
                 self._view.begin(np.flatnonzero(over))
             else:
                 self._over = over.copy()
-        return arena.observe(self.agent), ended.rewards, ended.terminated, ended.truncated, self._info() | info
+        # `terminated` is copied because the game may keep its own array in the state.
+        terminated = ended.terminated.copy()
+        return arena.observe(self.agent), ended.rewards, terminated, ended.truncated, self._info() | info
 
     def render(self) -> tuple[Any, ...] | None:
         """One rendering a lane; `None` without a render mode."""
@@ -159,10 +169,13 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
         return self._view.snapshot()
 
     def restore(self, arrays: Mapping[str, Array]) -> Any:
-        """Return to a `snapshot`; gives the observations there."""
-        if not self._started:
-            self.reset(seed=0)
+        """Return to a `snapshot`; gives the observations there.
+
+        Raises:
+            ValueError: if the arrays do not belong to such lanes. Nothing has changed then.
+        """
         self._view.restore(arrays)
+        self._started = True
         self._over = self._view.arena.over()
         return self._view.arena.observe(self.agent)
 
@@ -176,3 +189,14 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
         if mask is not None:
             info["action_mask"], info["_action_mask"] = mask.astype(np.int8), np.ones(self.num_envs, bool)
         return info
+
+
+def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
+    """The mode of that name or value."""
+    if isinstance(mode, str) and mode in AutoresetMode.__members__:
+        return AutoresetMode[mode]
+    try:
+        return AutoresetMode(mode)
+    except ValueError as error:
+        names = list(AutoresetMode.__members__)
+        raise ValueError(f"autoreset_mode: {mode!r} given, SAME_STEP or DISABLED of {names} needed") from error

@@ -20,6 +20,7 @@ import tyro
 import walras
 from walras.algorithms.ppo import PPOSettings
 from walras.benchmarks import cli as benches
+from walras.benchmarks.cli import complain as _complain
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Given = Annotated[str, tyro.conf.Positional]
@@ -39,17 +40,15 @@ def list_(*, json: Flag = False) -> int:
     agents = [{"name": name, **_plain(entry)} for name, entry in AGENTS.items()]
     algorithms = [{"name": name, **_plain(entry)} for name, entry in ALGORITHMS.items()]
     suites = [
-        {"name": suite.name, "title": suite.title, "cases": len(suite.cases), "status": "runs"}
+        {"name": suite.name, "title": suite.title, "cases": len(suite.cases), "status": suite.status}
         for suite in map(get_suite, list_suites(hidden=False))
     ]
     tables = {"games": games, "agents": agents, "algorithms": algorithms, "suites": suites}
     if json:
         print(json_.dumps(tables, indent=2, default=str))
         return 0
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
     shown = {"games": ("id", "title", "source", "status"), "suites": ("name", "title", "cases", "status")}
     for name, rows in tables.items():
         columns = shown.get(name) or tuple(dict.fromkeys(key for row in rows for key in row if key != "entry"))
@@ -58,8 +57,8 @@ def list_(*, json: Flag = False) -> int:
             table.add_column(column, no_wrap=k == 0)
         for row in rows:
             table.add_row(*(str(row.get(column, "")) for column in columns))
-        console.print(table)
-        console.print()
+        benches.print_table(table)
+        print()
     return 0
 
 
@@ -72,8 +71,6 @@ def play(scenario: Given, *, json: Flag = False, out: Path = Path("out/play"), j
         out: Folder of the results.
         jobs: Worker processes for the seeds.
     """
-    from rich.console import Console
-
     from walras.benchmarks.display import choose as choose_display
     from walras.benchmarks.runner import run_suites
     from walras.benchmarks.scenario import load_scenario
@@ -85,17 +82,18 @@ def play(scenario: Given, *, json: Flag = False, out: Path = Path("out/play"), j
         chosen = found.suite()
         with Store(out / found.name) as store:
             summary = run_suites([chosen], store, jobs=jobs, display=choose_display())
-            records = {case.name: case_records(store, chosen.suite.name, case.name) for case in chosen.cases}
-            rows = build_rows(chosen.suite, records)
+            (case,) = chosen.cases
+            records = case_records(store, chosen.suite.name, case, seeds=found.seeds)
+            rows = build_rows(chosen.suite, {case.name: records})
     except (ValueError, FileNotFoundError, StoreError) as error:
         return _complain(error)
     if json:
         print(to_json(rows))
     else:
-        console = Console()
-        console.print(as_table(rows))
+        benches.print_table(as_table(rows))
         for truth in walras.make(found.game, **found.parameters).truths():
-            console.print(f"{truth.kind}: {truth.name} = {truth.value:.6g}   ({truth.source})", markup=False)
+            print(f"{truth.kind}: {truth.name} = {truth.value:.6g}   ({truth.source})")
+        print(f"results in {store.path}", file=sys.stderr)
     if summary.failed:
         print(summary.failed[0].error, file=sys.stderr)
     return 130 if summary.interrupted else 1 if summary.failed else 0
@@ -191,12 +189,6 @@ def _write(file: IO[bytes], text: str) -> None:
 
 def _plain(entry: Any) -> dict[str, Any]:
     return dataclasses.asdict(entry) if dataclasses.is_dataclass(entry) else dict(entry)  # type: ignore[arg-type]
-
-
-def _complain(error: Exception) -> int:
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    print(f"walras: {text}", file=sys.stderr)
-    return 2
 
 
 def bench() -> int:
