@@ -375,11 +375,12 @@ class SeatView(Generic[S]):
         """Act and play on to this agent's next move.
 
         Returns:
-            `rewards` is (B,): what this agent received since its last move.
+            `rewards` is (B,): what this agent received since its last move. The game may keep these arrays in its
+            state: a door hands out copies.
         """
         arena = self.arena
         ended = arena.step({self.agent: actions})
-        reward = ended.rewards[:, self._k].copy()  # the game may keep its own array in the state
+        reward = ended.rewards[:, self._k]
         if arena.simultaneous:
             return Ended(reward, ended.terminated, ended.truncated)
         reward, terminated, truncated = reward + self._owed, ended.terminated.copy(), ended.truncated.copy()

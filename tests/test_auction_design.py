@@ -158,7 +158,6 @@ def test_any_mechanism_can_be_measured():
 
 
 def test_gradient_answers_find_the_gain_of_shading_in_a_first_price_auction():
-    pytest.importorskip("torch")
     values = RNG(1).random((2_000, 2, 1))
     reports = gradient_misreports(values, FirstPrice().outcome, high=np.ones(1))
     v, rival = values[..., 0], values[:, ::-1, 0]
@@ -178,7 +177,6 @@ def test_gradient_answers_find_the_gain_of_shading_in_a_first_price_auction():
 
 @pytest.mark.parametrize("name", ["reserve", "posted-price", "ama", "node-menu"])
 def test_gradient_answers_find_nothing_in_a_truthful_auction(name):
-    pytest.importorskip("torch")
     game = AuctionDesign(2, 2, family=name, respond="gradient", profiles=100, grid=1)
     low, high = game.roles[0].action_space.low, game.roles[0].action_space.high
     designs = low + RNG(0).random((2, len(low))) * (high - low)
@@ -244,7 +242,8 @@ def test_the_boost_of_selling_nothing_is_not_read():
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 @pytest.mark.parametrize("demand", ["additive", "unit"])
 def test_numpy_and_torch_decide_alike(name, demand):
-    torch = pytest.importorskip("torch")
+    import torch
+
     kind = family(name, 2, 2, demand)
     bids = RNG(0).random((40, 2, 2))
     row = kind.low + RNG(1).random((2, len(kind.low))) * (kind.high - kind.low)

@@ -19,8 +19,6 @@ from walras.benchmarks.charts import Reference, interval_plot, line_chart, pool,
 from walras.benchmarks.store import fingerprint
 from walras.benchmarks.table import case_records
 
-pytest.importorskip("jinja2")
-
 SELFTEST = "bench-selftest"
 
 

@@ -814,7 +814,20 @@ def test_going_back_to_a_snapshot_replays_the_same_future():
 
 @pytest.mark.parametrize(
     "change",
-    ["missing", "unknown", "lanes", "dtype", "uneven", "foreign", "complex", "key", "lane", "elapsed", "negative", "owed"],
+    [
+        "missing",
+        "unknown",
+        "lanes",
+        "dtype",
+        "uneven",
+        "foreign",
+        "complex",
+        "key",
+        "lane",
+        "elapsed",
+        "negative",
+        "owed",
+    ],
 )
 def test_a_snapshot_that_does_not_fit_is_refused(change):
     env = SeatVectorEnv("walras/SealedBidAuction-v0", num_envs=3)

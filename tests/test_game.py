@@ -69,10 +69,22 @@ def test_agents_are_numbered_within_their_role_and_singletons_carry_its_name():
         game.role("broker")
 
 
-@pytest.mark.parametrize(("name", "count", "words"), [("a b", 2, "name"), ("bidder_1", 2, "name"), ("x", 0, "count")])
+@pytest.mark.parametrize(
+    ("name", "count", "words"),
+    [("a b", 2, "name"), ("bidder_1", 2, "name"), ("x", 0, "count"), ("x", 1.5, "count.*1.5"), ("x", True, "count")],
+)
 def test_a_role_refuses_names_like_an_agents_and_parts_that_nobody_plays(name, count, words):
     with pytest.raises(ValueError, match=words):
         walras.Role(name, count, BOX, BOX)
+
+
+def test_a_role_refuses_spaces_that_are_none_and_names_that_are_no_strings():
+    with pytest.raises(TypeError, match="observation_space must be a Gymnasium space, got 3"):
+        walras.Role("x", 2, 3, BOX)
+    with pytest.raises(TypeError, match="action_space must be a Gymnasium space"):
+        walras.Role("x", 2, BOX, (0, 1))
+    with pytest.raises(TypeError, match="name must be a string, got 5"):
+        walras.Role(5, 2, BOX, BOX)
 
 
 def test_sampling_follows_the_enumerated_chances():

@@ -23,6 +23,10 @@ class CountState(NamedTuple):
     t: np.ndarray
 
 
+class Seen(NamedTuple):
+    x: np.ndarray
+
+
 class Count(walras.Game[CountState]):
     """Two guests and a host name numbers, for `rounds` rounds; everyone is paid the number they name."""
 
@@ -217,11 +221,11 @@ def test_a_policy_that_writes_into_its_observation_spoils_nothing_but_its_own_co
 
 
 def test_a_game_and_seats_of_another_type_are_named():
-    with pytest.raises(TypeError, match="seats: .*got 3"):
+    with pytest.raises(TypeError, match=r"seats: .*got 3"):
         walras.play(auction(), 3, seed=0)
-    with pytest.raises(TypeError, match="game: .*got int"):
+    with pytest.raises(TypeError, match=r"game: .*got int"):
         walras.play(3, seed=0)
-    with pytest.raises(TypeError, match="id: .*got 3"):
+    with pytest.raises(TypeError, match=r"id: .*got 3"):
         walras.make(3)
 
 

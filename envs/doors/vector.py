@@ -154,9 +154,8 @@ class SeatVectorEnv(VectorEnv[Any, Any, Any]):
                 self._view.begin(np.flatnonzero(over))
             else:
                 self._over = over.copy()
-        # `terminated` is copied because the game may keep its own array in the state.
-        terminated = ended.terminated.copy()
-        return arena.observe(self.agent), ended.rewards, terminated, ended.truncated, self._info() | info
+        rewards, terminated = ended.rewards.copy(), ended.terminated.copy()  # the game may keep its own in the state
+        return arena.observe(self.agent), rewards, terminated, ended.truncated, self._info() | info
 
     def render(self) -> tuple[Any, ...] | None:
         """One rendering a lane; `None` without a render mode."""
