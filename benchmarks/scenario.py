@@ -78,6 +78,8 @@ class Scenario:
             game = make(self.game, **self.parameters)
         except KeyError as error:
             raise ValueError(str(error.args[0])) from error
+        except ModuleNotFoundError as error:
+            raise ValueError(f"game: {error}") from error
         except TypeError as error:
             raise ValueError(f"parameters: {error}") from error
         fill_seats(game, _policies(self.seats))

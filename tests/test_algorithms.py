@@ -309,7 +309,7 @@ def test_training_refuses_unknown_games_seats_and_doors() -> None:
         train_ppo(AUCTION, "seller", seed=0)
     with pytest.raises(ValueError, match="door"):
         train_ppo(AUCTION, seed=0, door="back")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="seats: 'seller'"):
+    with pytest.raises(ValueError, match="others: 'seller'"):
         train_ppo(AUCTION, settings=SMALL, seed=0, others={"seller": "zero"})
     with pytest.raises(ValueError, match="updates"):
         train_self_play(AUCTION, seed=0, updates="never")  # type: ignore[arg-type]

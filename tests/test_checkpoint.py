@@ -310,5 +310,5 @@ def test_a_folder_that_cannot_be_made_is_found_out_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    assert main([*COMMAND, "--steps", "10000000", "--out", str(tmp_path / "file")]) == 1
+    assert main([*COMMAND, "--steps", "10000000", "--out", str(tmp_path / "file")]) == 2
     assert str(tmp_path / "file") in capsys.readouterr().err

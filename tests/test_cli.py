@@ -89,6 +89,7 @@ def test_a_saved_policy_can_sit_in_a_scenario(tmp_path, capsys):
     ("change", "named"),
     [
         (("walras/SealedBidAuction-v0", "walras/SealedBidAction-v0"), "SealedBidAuction-v0"),
+        (("walras/SealedBidAuction-v0", "no_such_module:mine/Market-v0"), "no_such_module"),
         (("bidders = 2", "bidders = 0"), "bidders"),
         (("bidders = 2", "bidder = 2"), "bidder"),
         (("episodes = 5000", "episodes = 0"), "episodes"),
