@@ -1,4 +1,7 @@
-"""Doors: each of them shows the game that a plain loop over the rules plays, lane by lane and episode by episode."""
+"""Doors: each of them shows the game that a plain loop over the rules plays, lane by lane and episode by episode.
+
+One long file, because every section holds the doors against the same small games and the same plain loop.
+"""
 
 import pickle
 import subprocess
