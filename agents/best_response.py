@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from walras.envs.auctions.laws import whole
+from walras.envs.arguments import whole
 from walras.envs.auctions.mechanism import value
 from walras.envs.auctions.priors import Independent, Prior, Triangle
 from walras.envs.auctions.rules import SealedBidAuction

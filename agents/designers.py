@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from walras.envs.arguments import whole
 from walras.envs.auctions import mechanisms, theory
-from walras.envs.auctions.laws import whole
 from walras.envs.auctions.mechanism import DEMANDS, Mechanism, value
 from walras.envs.auctions.priors import Law, Prior
 

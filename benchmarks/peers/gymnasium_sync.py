@@ -6,6 +6,7 @@ environment.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -20,15 +21,15 @@ ID = "walras/FirstPriceAuction-v0"
 
 def native(seed: int, *, bidders: int, lanes: int) -> Play:
     """Our vector door, all lanes by one call of the rules; one step is one whole episode in each lane."""
-    return _vector(gymnasium.make_vec(ID, lanes, bidders=bidders), seed, bidders)
+    env: Any = gymnasium.make_vec(ID, lanes, bidders=bidders)
+    return vector_loop(env.step, env.reset(seed=seed)[0], bidders=bidders, lanes=lanes)
 
 
 def sync(seed: int, *, bidders: int, lanes: int) -> Play:
     """Gymnasium's `SyncVectorEnv` around as many single environments."""
     mode = {"autoreset_mode": AutoresetMode.SAME_STEP}
-    return _vector(
-        gymnasium.make_vec(ID, lanes, vectorization_mode="sync", vector_kwargs=mode, bidders=bidders), seed, bidders
-    )
+    env: Any = gymnasium.make_vec(ID, lanes, vectorization_mode="sync", vector_kwargs=mode, bidders=bidders)
+    return vector_loop(env.step, env.reset(seed=seed)[0], bidders=bidders, lanes=lanes)
 
 
 def single(seed: int, *, bidders: int, wrapped: bool) -> Play:
@@ -47,16 +48,15 @@ def single(seed: int, *, bidders: int, wrapped: bool) -> Play:
     return play
 
 
-def _vector(env: Any, seed: int, bidders: int) -> Play:
-    observation, _ = env.reset(seed=seed)
+def vector_loop(step: Callable[[Any], Any], observation: Any, *, bidders: int, lanes: int) -> Play:
+    """Whole one-step episodes in all lanes: `step(actions)` gives a tuple that begins with the next observations."""
     share = np.float32((bidders - 1) / bidders)
-    lanes: int = env.num_envs
 
     def play(episodes: int) -> int:
         nonlocal observation
         steps = -(-episodes // lanes)
         for _ in range(steps):
-            observation = env.step(observation * share)[0]
+            observation = step(observation * share)[0]
         return steps * lanes
 
     return play

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium
-import numpy as np
 
 import walras  # noqa: F401  (registers the games)
-from walras.benchmarks.peers.gymnasium_sync import ID
+from walras.benchmarks.peers.gymnasium_sync import ID, vector_loop
 from walras.benchmarks.peers.stopwatch import Play
 
 
@@ -16,7 +13,8 @@ def native(seed: int, *, bidders: int, lanes: int) -> Play:
     """Our `VecEnv` on the native batch."""
     from walras.envs.doors.sb3 import SeatVecEnv
 
-    return _steps(SeatVecEnv(ID, lanes, seed=seed, bidders=bidders), bidders)
+    env = SeatVecEnv(ID, lanes, seed=seed, bidders=bidders)
+    return vector_loop(env.step, env.reset(), bidders=bidders, lanes=lanes)
 
 
 def dummy(seed: int, *, bidders: int, lanes: int) -> Play:
@@ -25,19 +23,4 @@ def dummy(seed: int, *, bidders: int, lanes: int) -> Play:
 
     env = DummyVecEnv([lambda: gymnasium.make(ID, bidders=bidders)] * lanes)
     env.seed(seed)
-    return _steps(env, bidders)
-
-
-def _steps(env: Any, bidders: int) -> Play:
-    observation = env.reset()
-    share = np.float32((bidders - 1) / bidders)
-    lanes: int = env.num_envs
-
-    def play(episodes: int) -> int:
-        nonlocal observation
-        steps = -(-episodes // lanes)
-        for _ in range(steps):
-            observation = env.step(observation * share)[0]
-        return steps * lanes
-
-    return play
+    return vector_loop(env.step, env.reset(), bidders=bidders, lanes=lanes)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from walras.envs.arguments import whole
 from walras.envs.auctions.families import FAMILIES, Family
-from walras.envs.auctions.laws import whole
 from walras.envs.auctions.mechanism import DEMANDS, Outcome, value
 from walras.envs.auctions.named import as_prior
 from walras.envs.auctions.priors import Prior

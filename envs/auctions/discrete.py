@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from walras.envs.auctions.laws import whole
+from walras.envs.arguments import whole
 from walras.envs.auctions.mechanism import Mechanism
 from walras.envs.auctions.named import as_prior
 from walras.envs.auctions.priors import Discrete, Prior, TwoPoint

@@ -73,17 +73,6 @@ def finite(**numbers: float) -> None:
             raise ValueError(f"{name}: must be a finite number, got {number!r}")
 
 
-def whole(name: str, number: object, least: int = 1) -> int:
-    """`number`, an integer of Python or numpy, as an `int`.
-
-    Raises:
-        ValueError: naming `name`, if it is no integer or below `least`.
-    """
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {number!r}")
-    return int(number)
-
-
 def positive(**numbers: float) -> None:
     """Raise ValueError naming the first keyword that is not a positive finite number."""
     finite(**numbers)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from walras.envs.auctions.laws import Beta, Exponential, Floats, Law, ParetoTail, Power, Uniform, whole
+from walras.envs.arguments import whole
+from walras.envs.auctions.laws import Beta, Exponential, Floats, Law, ParetoTail, Power, Uniform
 from walras.envs.auctions.piecewise import Discrete, PiecewiseUniform, TwoPoint, irregular
 
 __all__ = [

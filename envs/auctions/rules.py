@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from walras.envs.arguments import whole
 from walras.envs.auctions.equilibria import equilibrium_bids, is_truthful, known_numbers, reserves
-from walras.envs.auctions.laws import whole
 from walras.envs.auctions.mechanism import DEMANDS, Mechanism, value
 from walras.envs.auctions.named import as_mechanism, as_prior
 from walras.envs.auctions.priors import Prior

@@ -23,8 +23,9 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike
 
+from walras.envs.arguments import whole
 from walras.envs.auctions.ironing import iron
-from walras.envs.auctions.laws import Beta, Exponential, Floats, Law, ParetoTail, Power, Uniform, whole
+from walras.envs.auctions.laws import Beta, Exponential, Floats, Law, ParetoTail, Power, Uniform
 from walras.envs.auctions.piecewise import Discrete, PiecewiseUniform, TwoPoint
 
 _NODES = 64  # Gauss-Legendre nodes in each smooth piece

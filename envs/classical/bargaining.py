@@ -10,7 +10,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from walras.envs.classical.stage import Deterministic, whole
+from walras.envs.arguments import whole
+from walras.envs.classical.stage import Deterministic
 from walras.envs.game import Array, Game, Policy, Role, Truth
 
 SLACK = 1e-6

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from walras.envs.classical.stage import Deterministic, StageGame, StageState, between, whole
+from walras.envs.arguments import whole
+from walras.envs.classical.stage import Deterministic, StageGame, StageState, between
 from walras.envs.game import Array, Policy, Truth
 
 _BERTRAND = "Bertrand (1883); Tirole (1988), sec. 5.1; on a grid: no gain from undercutting below the cost"

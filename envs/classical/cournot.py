@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from walras.envs.classical.stage import StageGame, between, whole
+from walras.envs.arguments import whole
+from walras.envs.classical.stage import StageGame, between
 from walras.envs.game import Array, Policy, Truth
 
 _NASH = "Cournot (1838), ch. VII; Tirole (1988), sec. 5.4"

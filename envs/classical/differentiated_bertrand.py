@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from walras.envs.classical.stage import StageGame, between, whole
+from walras.envs.arguments import whole
+from walras.envs.classical.stage import StageGame, between
 from walras.envs.game import Array, Policy, Truth
 
 _VIVES = "Singh and Vives (1984); Vives (1999), Oligopoly Pricing, ch. 6"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from walras.envs.classical.stage import StageGame, between, whole
+from walras.envs.arguments import whole
+from walras.envs.classical.stage import StageGame, between
 from walras.envs.game import Array, Policy, Truth
 
 _LEDYARD = "Ledyard (1995), ch. 2 of Kagel and Roth, Handbook of Experimental Economics"

@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from walras.envs.arguments import whole
 from walras.envs.game import Array, FiniteGame, Game, Policy, Role, S, lanes_of
 
 
@@ -145,17 +146,6 @@ class StageGame(Game[StageState]):
         for k, agent in enumerate(self.agents):
             lines.append(f"{agent:>14}" + "".join(f"{fact[lane, k]:13.4f}" for fact in facts.values()))
         return "\n".join(lines)
-
-
-def whole(name: str, value: int, least: int) -> int:
-    """The value, if it is an integer of at least `least`.
-
-    Raises:
-        ValueError: naming the parameter.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return value
 
 
 def between(name: str, value: float, low: float, high: float, why: str = "") -> float:
