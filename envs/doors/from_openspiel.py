@@ -190,11 +190,21 @@ def from_openspiel(game: str | Any) -> OpenSpielGame:
     name = game if isinstance(game, str) else str(game)
     if not isinstance(game, str | pyspiel.Game):
         raise TypeError(f"game: OpenSpiel's text for a game or a pyspiel.Game is needed, got {type(game).__name__}")
+    load_openspiel(name)
+    return OpenSpielGame(name)
+
+
+def load_openspiel(text: str) -> Any:
+    """OpenSpiel's own object for its text of a game (`"goofspiel(num_cards=3)"`).
+
+    Raises:
+        ValueError: if OpenSpiel does not know the name, or refuses a parameter.
+    """
     known = pyspiel.registered_names()
-    if name.partition("(")[0] not in known:
-        close = difflib.get_close_matches(name, known, n=3)
-        raise ValueError(f"game: OpenSpiel has no {name!r}; close names: {close}, all: pyspiel.registered_names()")
+    if text.partition("(")[0] not in known:
+        close = difflib.get_close_matches(text, known, n=3)
+        raise ValueError(f"game: OpenSpiel has no {text!r}; close names: {close}, all: pyspiel.registered_names()")
     try:
-        return OpenSpielGame(name)
+        return pyspiel.load_game(text)
     except pyspiel.SpielError as error:
-        raise ValueError(f"game: OpenSpiel cannot load {name!r}: {error}") from error
+        raise ValueError(f"game: OpenSpiel cannot load {text!r}: {error}") from error
