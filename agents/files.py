@@ -1,25 +1,30 @@
-"""Policies from files, by the kind of file."""
+"""Policies from files, by what the file says it holds."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
+from walras.agents.storage import kind_of
 from walras.envs.game import Policy
 
 
-def load_policy(path: str | Path) -> Policy:
-    """A policy that a learner saved: `.safetensors` holds a network, `.npz` a table. Nothing in the file is executed.
+def load_policy(path: str | os.PathLike[str]) -> Policy:
+    """A policy that a learner saved: a network, a table over cells, or a strategy. Nothing in the file is executed.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is of another kind or damaged.
+        ValueError: if the file holds something else, or is damaged.
     """
-    from walras.agents.network import NetworkPolicy
-    from walras.agents.tabular import TabularPolicy
+    from walras.agents import network, strategy, tabular
 
-    kinds: dict[str, Callable[[str | Path], Policy]] = {".safetensors": NetworkPolicy.load, ".npz": TabularPolicy.load}
-    suffix = Path(path).suffix
-    if suffix not in kinds:
-        raise ValueError(f"path: {str(path)!r} must end in one of {sorted(kinds)}")
-    return kinds[suffix](path)
+    kinds: dict[str, Callable[[Any], Policy]] = {
+        network.KIND: network.NetworkPolicy.load,
+        tabular.KIND: tabular.TabularPolicy.load,
+        strategy.KIND: strategy.TabularStrategy.load,
+    }
+    kind = kind_of(path)
+    if kind not in kinds:
+        raise ValueError(f"path: {os.fspath(path)!r} holds {kind!r}; a policy is one of {sorted(kinds)}")
+    return kinds[kind](path)

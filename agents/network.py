@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from walras.agents.codec import Codec
-from walras.agents.storage import write_whole
+from walras.agents.storage import load_arrays, save_arrays
 from walras.envs.game import Array, Observation
 
-_KIND = "walras.NetworkPolicy"
+KIND = "walras.NetworkPolicy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,18 +90,15 @@ class NetworkPolicy:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file, weights as tensors and all else as JSON in its header; replaces an old one."""
-        from safetensors.numpy import save
-
-        arrays = {f"layer.{k}.weight": np.ascontiguousarray(matrix) for k, matrix in enumerate(self.weights)}
-        arrays |= {f"layer.{k}.bias": np.ascontiguousarray(bias) for k, bias in enumerate(self.biases)}
+        arrays = {f"layer.{k}.weight": matrix for k, matrix in enumerate(self.weights)}
+        arrays |= {f"layer.{k}.bias": bias for k, bias in enumerate(self.biases)}
         if self.spread is not None:
-            arrays["spread"] = np.ascontiguousarray(self.spread)
+            arrays["spread"] = self.spread
         facts = {
-            "kind": _KIND, "codec": self.codec.to_dict(), "activation": self.activation, "stochastic": self.stochastic,
+            "codec": self.codec.to_dict(), "activation": self.activation, "stochastic": self.stochastic,
             "layers": len(self.weights),
         }  # fmt: skip
-        content = save(arrays, {"walras": json.dumps(facts)})
-        write_whole(path, lambda file: _write(file, content))
+        save_arrays(path, KIND, arrays, facts)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NetworkPolicy:
@@ -112,26 +108,12 @@ class NetworkPolicy:
             FileNotFoundError: if there is no such file.
             ValueError: if the file is not one, or is damaged.
         """
-        from safetensors import SafetensorError, safe_open
-
-        name = os.fspath(path)
-        if not os.path.isfile(name):
-            raise FileNotFoundError(f"path: there is no file {name!r}")
+        arrays, facts = load_arrays(path, KIND)
         try:
-            with safe_open(name, framework="numpy") as file:
-                facts = json.loads((file.metadata() or {})["walras"])
-                if facts["kind"] != _KIND:
-                    raise ValueError(f"it holds {facts['kind']!r}")
-                layers = range(int(facts["layers"]))
-                weights = tuple(file.get_tensor(f"layer.{k}.weight") for k in layers)
-                biases = tuple(file.get_tensor(f"layer.{k}.bias") for k in layers)
-                spread = file.get_tensor("spread") if "spread" in file.keys() else None
-            return cls(
-                Codec.from_dict(facts["codec"]), weights, biases, facts["activation"], spread, facts["stochastic"]
-            )
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"path: {name!r} is not a whole file of kind {_KIND!r}: {error}") from error
-
-
-def _write(file: Any, content: bytes) -> None:
-    file.write(content)
+            layers = range(int(facts["layers"]))
+            weights = tuple(arrays[f"layer.{k}.weight"] for k in layers)
+            biases = tuple(arrays[f"layer.{k}.bias"] for k in layers)
+            codec, activation = Codec.from_dict(facts["codec"]), facts["activation"]
+            return cls(codec, weights, biases, activation, arrays.get("spread"), facts["stochastic"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"path: {os.fspath(path)!r} is not a whole file of kind {KIND!r}: {error}") from error

@@ -1,11 +1,11 @@
-"""Arrays and their description in one file without pickle, written whole or not at all."""
+"""Arrays and their description in one safetensors file, written whole or not at all."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from walras.envs.game import Array
 
-_DESCRIPTION = "walras.json"
+_DESCRIPTION = "walras"
 
 
 def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]) -> None:
@@ -41,35 +41,83 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]
 def save_arrays(
     path: str | os.PathLike[str], kind: str, arrays: Mapping[str, Array], facts: Mapping[str, Any] | None = None
 ) -> None:
-    """Write `arrays` and the JSON-able `facts` as a numpy `.npz` archive.
+    """Write `arrays` as the tensors of a safetensors file and the JSON-able `facts` in its header.
 
     Args:
         path: file to write; an existing one is replaced.
         kind: what the file holds; `load_arrays` asks for the same.
         arrays: name -> array of numbers.
         facts: everything that is not an array.
+
+    Raises:
+        ValueError: if an array is not one of numbers.
+        FileNotFoundError: if the folder does not exist.
     """
-    text = json.dumps({"kind": kind, "facts": dict(facts or {})})
-    content: dict[str, Any] = {_DESCRIPTION: np.array(text), **arrays}
-    write_whole(path, lambda file: np.savez(file, allow_pickle=False, **content))
+    from safetensors.numpy import save
+
+    for name, value in arrays.items():
+        if value.dtype.kind not in "biuf":
+            raise ValueError(f"arrays[{name!r}]: an array of numbers is needed, got one of {value.dtype}")
+    whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
+    said = {"kind": kind, "facts": dict(facts or {})}
+    # One entry in the header: several would come in an order of their own, and equal files would differ.
+    content = save(whole, {_DESCRIPTION: json.dumps(said | {"digest": _digest(said, whole)})})
+
+    def write(file: IO[bytes]) -> None:
+        file.write(content)
+
+    write_whole(path, write)
 
 
 def load_arrays(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
-    """What `save_arrays` wrote, exactly: the arrays and the facts.
+    """What `save_arrays` wrote, exactly: the arrays and the facts. Nothing in the file is executed.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not such an archive, is damaged, or holds another kind.
+        ValueError: if the file is not such a one, is damaged, or holds another kind.
     """
+    from safetensors import SafetensorError, safe_open
+
+    name = os.fspath(path)
+    if not os.path.isfile(name):
+        raise FileNotFoundError(f"path: there is no file {name!r}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        description = json.loads(str(arrays.pop(_DESCRIPTION)))
-        found, facts = description["kind"], description["facts"]
-    except FileNotFoundError:
-        raise
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, TypeError, AttributeError) as error:
-        raise ValueError(f"path: {os.fspath(path)!r} is not a whole file of kind {kind!r}: {error}") from error
-    if found != kind:
-        raise ValueError(f"path: {os.fspath(path)!r} holds {found!r}, {kind!r} needed")
+        with safe_open(name, framework="numpy") as file:
+            said = json.loads((file.metadata() or {})[_DESCRIPTION])
+            arrays = {key: np.asarray(file.get_tensor(key)) for key in file.keys()}
+        if said["kind"] != kind:
+            raise ValueError(f"it holds {said['kind']!r}")
+        if said.pop("digest") != _digest(said, arrays):
+            raise ValueError("its digest is wrong")
+        facts: dict[str, Any] = said["facts"]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"path: {name!r} is not a whole file of kind {kind!r}: {error}") from error
     return arrays, facts
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """What a file written by `save_arrays` says it holds.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not such a one.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    name = os.fspath(path)
+    if not os.path.isfile(name):
+        raise FileNotFoundError(f"path: there is no file {name!r}")
+    try:
+        with safe_open(name, framework="numpy") as file:
+            return str(json.loads((file.metadata() or {})[_DESCRIPTION])["kind"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"path: {name!r} is not a whole file of walras: {error}") from error
+
+
+def _digest(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
+    digest = hashlib.sha256(json.dumps(said).encode())
+    for name in sorted(arrays):
+        value = arrays[name]
+        digest.update(f"{name} {value.dtype.str} {value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

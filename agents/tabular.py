@@ -11,7 +11,7 @@ import numpy as np
 from walras.agents.storage import load_arrays, save_arrays
 from walras.envs.game import Array
 
-_KIND = "walras.TabularPolicy"
+KIND = "walras.TabularPolicy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +112,11 @@ class TabularPolicy:
         return np.asarray(self.actions[(cumulative <= u).sum(axis=1)])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the table as a numpy archive (no pickle); an existing file is replaced."""
+        """Write the table as a safetensors file; an existing file is replaced."""
         arrays = {f"edges.{d}": row for d, row in enumerate(self.edges)}
         save_arrays(
             path,
-            _KIND,
+            KIND,
             arrays | {"actions": self.actions, "probabilities": self.probabilities},
             {"coordinates": len(self.edges)},
         )
@@ -129,7 +129,7 @@ class TabularPolicy:
             FileNotFoundError: if there is no such file.
             ValueError: if the file is not one, or is damaged.
         """
-        arrays, facts = load_arrays(path, _KIND)
+        arrays, facts = load_arrays(path, KIND)
         names = [f"edges.{d}" for d in range(int(facts.get("coordinates", 0)))]
         missing = {*names, "actions", "probabilities"} - arrays.keys()
         if missing:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from walras.agents.storage import write_whole
+from walras.agents.storage import load_arrays, save_arrays
 from walras.envs.game import Array, Game
 
 _KIND = "walras.PPOCheckpoint"
@@ -61,23 +60,14 @@ class Checkpoint:
         Raises:
             ValueError: if the file is not a checkpoint, is damaged, or belongs to another training.
         """
-        from safetensors import SafetensorError, safe_open
-
         if not self.path.exists():
             return None
+        arrays, facts = load_arrays(self.path, _KIND)
         try:
-            with safe_open(os.fspath(self.path), framework="numpy") as file:
-                words = file.metadata() or {}
-                facts = json.loads(words["walras"])
-                if facts["kind"] != _KIND:
-                    raise ValueError(f"it holds {facts['kind']!r}")
-                arrays = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}
-            if words["digest"] != _digest(words["walras"], arrays):
-                raise ValueError("its digest is wrong")
             there: dict[str, Any] = facts["training"]
             curve = [(int(move), float(mean)) for move, mean in facts["curve"]]
             standing = Standing(int(facts["rollouts"]), curve, (facts["seconds"][0], facts["seconds"][1]), arrays)
-        except (SafetensorError, OSError, KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(
                 f"checkpoint: {os.fspath(self.path)!r} is not a whole file of kind {_KIND!r}: {error}"
             ) from error
@@ -103,23 +93,11 @@ class Checkpoint:
         Raises:
             ValueError: if an array is not one of numbers.
         """
-        from safetensors.numpy import save
-
-        for name, value in standing.arrays.items():
-            if value.dtype.kind not in "biuf":
-                raise ValueError(f"checkpoint: {name!r} is of type {value.dtype}; only arrays of numbers can be saved")
-        arrays = {name: np.asarray(value, order="C") for name, value in standing.arrays.items()}
         facts = {
-            "kind": _KIND, "training": self._training, "rollouts": standing.rollouts, "curve": standing.curve,
+            "training": self._training, "rollouts": standing.rollouts, "curve": standing.curve,
             "seconds": standing.seconds,
         }  # fmt: skip
-        text = json.dumps(facts)
-        content = save(arrays, {"walras": text, "digest": _digest(text, arrays)})
-
-        def write(file: Any) -> None:
-            file.write(content)
-
-        write_whole(self.path, write)
+        save_arrays(self.path, _KIND, standing.arrays, facts)
 
     def unfit(self, error: Exception) -> ValueError:
         """What to raise when a file in order cannot be gone on from, as one of another version of the libraries."""
@@ -153,12 +131,3 @@ def _text(thing: Any) -> str:
 
 def _short(value: Any) -> str:
     return textwrap.shorten(value if isinstance(value, str) else json.dumps(value), 120, placeholder=" ...")
-
-
-def _digest(text: str, arrays: Mapping[str, Array]) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        value = arrays[name]
-        digest.update(f"{name} {value.dtype.str} {value.shape}".encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()

@@ -189,7 +189,7 @@ class RegretMatching:
     # -- saving ------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything that learning goes on from, as a numpy archive (no pickle); an existing file is replaced."""
+        """Write everything that learning goes on from, as a safetensors file; an existing file is replaced."""
         facts = {"settings": self.settings, "iteration": self.iteration_, "game": _name(self.game)}
         save_arrays(path, _KIND, {"regrets": self.regrets_, "totals": self.totals_}, facts)
 

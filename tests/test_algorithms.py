@@ -70,7 +70,7 @@ def test_regret_matching_uses_the_grid_of_the_auction_and_merges_cells_of_an_ato
 
 @pytest.mark.parametrize("parts", [(60, 60), (1, 119), (0, 120)])
 def test_learning_in_parts_and_from_a_file_gives_the_same_bits(parts: tuple[int, int], tmp_path: Path) -> None:
-    game, path = auction(bidders=2), tmp_path / "learner.npz"
+    game, path = auction(bidders=2), tmp_path / "learner.safetensors"
     whole = RegretMatching(game, cells=10, bids=11, profiles=16, seed=3).fit(120)
     half = RegretMatching(game, cells=10, bids=11, profiles=16, seed=3).fit(parts[0])
     half.save(path)
@@ -87,10 +87,10 @@ def test_a_learned_bid_function_sits_in_a_seat_and_in_a_file(tmp_path: Path) -> 
     game = auction(bidders=2)
     learner = RegretMatching(game, cells=20, bids=21, profiles=32).fit(100)
     policy = learner.policies_["bidder_0"]
-    policy.save(tmp_path / "bidder.npz")
+    policy.save(tmp_path / "bidder.safetensors")
     returns = [
         walras.play(game, {"bidder": p}, batch=50, seed=2).returns
-        for p in (policy, load_policy(tmp_path / "bidder.npz"))
+        for p in (policy, load_policy(tmp_path / "bidder.safetensors"))
     ]
     np.testing.assert_array_equal(*returns)
 
@@ -116,7 +116,7 @@ def test_regret_matching_refuses_what_does_not_fit(parameters: Any, keywords: An
 
 
 def test_a_learner_is_not_continued_in_another_game_nor_from_a_damaged_file(tmp_path: Path) -> None:
-    path = tmp_path / "learner.npz"
+    path = tmp_path / "learner.safetensors"
     RegretMatching(auction(bidders=2), cells=5, bids=5).fit(1).save(path)
     with pytest.raises(ValueError, match="game"):
         RegretMatching.load(path, auction(bidders=3))

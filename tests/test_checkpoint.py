@@ -142,7 +142,7 @@ def test_time_spent_before_the_interruption_counts(path: Path) -> None:
     interrupt(small, 2, checkpoint=path, every=1)
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
-    spent = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["walras"])["seconds"]
+    spent = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["walras"])["facts"]["seconds"]
     resumed = small(checkpoint=path)
     assert resumed.cpu_seconds > spent[0] > 0 and resumed.wall_seconds > spent[1] > 0
 

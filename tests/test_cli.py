@@ -99,7 +99,7 @@ def test_a_saved_policy_can_sit_in_a_scenario(tmp_path, capsys):
         (("[seats]\nbidder", "[seats]\nbiddr"), "biddr"),
         (('"equilibrium"', '"equilibria"'), "equilibria"),
         (('"equilibrium"', "3"), "seats.bidder"),
-        (('"equilibrium"', '{ file = "nowhere.npz" }'), "nowhere.npz"),
+        (('"equilibrium"', '{ file = "nowhere.safetensors" }'), "nowhere.safetensors"),
         (('"equilibrium"', '{ file = "half.toml" }'), "half.toml"),
         (("game =", "gane ="), "gane"),
         (("[parameters]", "[parameters"), "TOML"),

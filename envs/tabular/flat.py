@@ -8,11 +8,14 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from walras.envs.game import Array
+
+if TYPE_CHECKING:
+    from walras.envs.tabular.sequence import SequenceForm
 
 CHANCE, DECISION, LEAF = 0, 1, 2
 """What a node is, in `FlatGame.kind`."""
@@ -99,12 +102,12 @@ class FlatGame:
 
     def _accumulate(self) -> Array:
         total = self.reward.copy()
-        for start, end in self._generations():
+        for start, end in self.generations():
             total[start:end] += total[self.parent[start:end]]
         return total
 
-    def _generations(self) -> list[tuple[int, int]]:
-        """Ranges of nodes, the root excepted, whose parents all lie before the range."""
+    def generations(self) -> list[tuple[int, int]]:
+        """Ranges `(start, end)` of nodes, the root excepted, whose parents all lie before the range."""
         ranges, start = [], 1
         while start < self.n_nodes:
             end = int(np.searchsorted(self.parent[start:], start)) + start  # parents ascend
@@ -116,7 +119,7 @@ class FlatGame:
     def depth(self) -> Array:
         """(n,) int32: edges between the root and each node."""
         depth = np.zeros(self.n_nodes, np.int32)
-        for start, end in self._generations():
+        for start, end in self.generations():
             depth[start:end] = depth[self.parent[start:end]] + 1
         return depth
 
@@ -186,6 +189,17 @@ class FlatGame:
         if not (np.isfinite(strategy).all() and (strategy >= -1e-12).all() and np.abs(total - 1.0).max() < 1e-6):
             raise ValueError(f"strategy: probabilities that sum to one at every infostate of {self.name} are needed")
         return strategy
+
+    @functools.cached_property
+    def sequence_form(self) -> SequenceForm:
+        """The sequence form, found at the first call.
+
+        Raises:
+            ValueError: if a player forgets what it did.
+        """
+        from walras.envs.tabular.sequence import sequence_form
+
+        return sequence_form(self)
 
     @functools.cached_property
     def table(self) -> FlatTable:
