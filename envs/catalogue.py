@@ -103,3 +103,80 @@ register(
     source="Ståhl (1972); Rubinstein (1982)",
     status="verified",
 )
+
+_TABULAR = "walras.envs.tabular"
+_TABLE = f"{_TABULAR}.table:TabularAECEnv"
+_ABCS = "arXiv 2402.11835"
+
+register(
+    "walras/WeightedRPS-v0",
+    f"{_TABULAR}.weighted_rps:WeightedRPS",
+    title="rock, paper, scissors with unequal wins",
+    source=_ABCS,
+    status="verified",
+)
+register(
+    "walras/TabularGame-v0",
+    f"{_TABULAR}.rules:TabularGame",
+    kwargs={"source": "walras/DiscreteAuction-v0"},
+    title="any finite game by infostate, source=... says which",
+    source="Lanctot et al., OpenSpiel, arXiv 1908.09453",
+    status="verified",
+    aec=_TABLE,
+)
+register(
+    "walras/KuhnPoker-v0",
+    f"{_TABULAR}.rules:TabularGame",
+    kwargs={"source": "kuhn_poker"},
+    title="poker with three cards (needs OpenSpiel)",
+    source="Kuhn (1950), Contributions to the Theory of Games 1",
+    status="verified",
+    aec=_TABLE,
+)
+register(
+    "walras/LeducPoker-v0",
+    f"{_TABULAR}.rules:TabularGame",
+    kwargs={"source": "leduc_poker"},
+    title="poker with six cards and two rounds (needs OpenSpiel)",
+    source="Southey et al. (2005), Bayes' Bluff, arXiv 1207.1411",
+    status="verified",
+    aec=_TABLE,
+)
+register(
+    "walras/LiarsDice-v0",
+    f"{_TABULAR}.rules:TabularGame",
+    kwargs={"source": "liars_dice"},
+    title="liar's dice, one die each (needs OpenSpiel)",
+    source="Lanctot et al., OpenSpiel, arXiv 1908.09453",
+    status="verified",
+    aec=_TABLE,
+)
+register(
+    "walras/DiscretisedCartPole-v0",
+    f"{_TABULAR}.processes:DiscretisedCartPole",
+    title="CartPole seen through bins",
+    source=f"Barto, Sutton and Anderson (1983); bins and ends of {_ABCS}",
+    status="verified",
+)
+register(
+    "walras/TabularMDP-v0",
+    f"{_TABULAR}.processes:TabularMDP",
+    title="a finite decision process: random layers, or a Gymnasium table",
+    source="Puterman (1994), Markov Decision Processes; layers are ours",
+    status="verified",
+)
+register(
+    "walras/Stacked-v0",
+    f"{_TABULAR}.processes:Stacked",
+    title="a decision process, then a game",
+    source=f"the idea of {_ABCS}; these parts are ours",
+    status="verified",
+)
+register(
+    "walras/StackedCartPoleLeduc-v0",
+    f"{_TABULAR}.processes:Stacked",
+    kwargs={"first": "cartpole", "second": "leduc_poker"},
+    title="CartPole, then Leduc poker (needs OpenSpiel)",
+    source=_ABCS,
+    status="verified",
+)

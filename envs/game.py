@@ -149,7 +149,10 @@ class Game(abc.ABC, Generic[S]):
         return ()
 
     def equilibrium(self) -> Mapping[str, Policy] | None:
-        """Equilibrium policies by role or agent, where known: `policy(observation) -> action`, (B, *shape) both."""
+        """Equilibrium policies by role or agent, where known, as seats take them: `policy(observation) -> action`.
+
+        Both are (B, *shape); a policy that mixes names the keyword `rng` (see `walras.envs.seats`).
+        """
         return None
 
     def render_text(self, state: S, lane: int = 0) -> str:

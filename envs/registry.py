@@ -18,6 +18,7 @@ import pettingzoo
 
 from walras.envs.game import Game
 
+_DOORS = "walras.envs.doors"
 Status = Literal["verified", "runs", "known issue"]
 
 
@@ -33,6 +34,7 @@ class GameSpec:
         title: one line for tables.
         source: the paper or book the setting comes from.
         status: `verified` (checked against theory or published figures by the tests), `runs`, or `known issue`.
+        aec: `"module:Class"` of its PettingZoo AEC environment.
     """
 
     id: str
@@ -41,6 +43,7 @@ class GameSpec:
     title: str = ""
     source: str = ""
     status: Status = "runs"
+    aec: str = f"{_DOORS}.aec:GameAECEnv"
 
     def make(self, **parameters: Any) -> Game[Any]:
         """The game with these parameters over the registered ones."""
@@ -61,6 +64,7 @@ def register(
     title: str = "",
     source: str = "",
     status: Status = "runs",
+    aec: str = f"{_DOORS}.aec:GameAECEnv",
 ) -> None:
     """Register a game under `id` with walras, Gymnasium (single and vector) and PettingZoo (parallel and AEC).
 
@@ -71,13 +75,15 @@ def register(
         title: one line for tables.
         source: the paper or book.
         status: how far it is checked.
+        aec: `"module:Class"` of the AEC environment, a `GameAECEnv`, for games whose table offers more.
 
     Raises:
-        ValueError: if the id or entry point is malformed, the id is taken by another entry, the status is unknown, or
-            `kwargs` do not go to JSON and back.
+        ValueError: if the id or an entry point is malformed, the id is taken by another entry, the status is unknown,
+            or `kwargs` do not go to JSON and back.
         TypeError: if an argument has another type.
     """
-    for name, text in (("id", id), ("entry_point", entry_point), ("title", title), ("source", source)):
+    texts = {"id": id, "entry_point": entry_point, "title": title, "source": source, "aec": aec}
+    for name, text in texts.items():
         if not isinstance(text, str):
             raise TypeError(f"{name}: a string is needed, got {text!r}")
     if kwargs is not None and not isinstance(kwargs, Mapping):
@@ -92,23 +98,23 @@ def register(
         raise ValueError(f"kwargs: names of parameters are needed as keys, got {list(kwargs or {})}")
     if not _ID.fullmatch(id):
         raise ValueError(f"id: {id!r} is not of the form 'namespace/CamelName-v0'")
-    if not re.fullmatch(r"[\w.]+:\w+", entry_point):
-        raise ValueError(f"entry_point: {entry_point!r} is not of the form 'package.module:Class'")
-    spec = GameSpec(id, entry_point, dict(kwargs or {}), title, source, status)
+    for name in ("entry_point", "aec"):
+        if not re.fullmatch(r"[\w.]+:\w+", texts[name]):
+            raise ValueError(f"{name}: {texts[name]!r} is not of the form 'package.module:Class'")
+    spec = GameSpec(id, entry_point, dict(kwargs or {}), title, source, status, aec)
     if id in _games:
         if _games[id] == spec:
             return
         raise ValueError(f"id: {id!r} is already registered for {_games[id].entry_point}")
     _games[id] = spec
-    doors = "walras.envs.doors"
     gymnasium.register(
         id=id,
-        entry_point=f"{doors}.single:SeatEnv",
-        vector_entry_point=f"{doors}.vector:SeatVectorEnv",
+        entry_point=f"{_DOORS}.single:SeatEnv",
+        vector_entry_point=f"{_DOORS}.vector:SeatVectorEnv",
         kwargs={"game": id},
     )
-    pettingzoo.register("parallel", id, entry_point=f"{doors}.parallel:GameParallelEnv", kwargs={"game": id})
-    pettingzoo.register("aec", id, entry_point=f"{doors}.aec:GameAECEnv", kwargs={"game": id})
+    pettingzoo.register("parallel", id, entry_point=f"{_DOORS}.parallel:GameParallelEnv", kwargs={"game": id})
+    pettingzoo.register("aec", id, entry_point=aec, kwargs={"game": id})
 
 
 def spec(id: str) -> GameSpec:

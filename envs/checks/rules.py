@@ -22,6 +22,7 @@ from walras.envs.game import FiniteGame, Game
 from walras.envs.lanes import LaneRandom, clock
 from walras.envs.play import play
 from walras.envs.registry import as_game
+from walras.envs.seats import as_policy
 from walras.envs.spaces import ActionFit
 
 
@@ -154,7 +155,9 @@ def equilibria_play_inside_the_spaces(target: str | Game[Any]) -> None:
     for agent, (role, _, _) in game.seat.items():
         policy = known.get(agent, known.get(role.name))
         if policy is not None:
-            ActionFit(role.action_space)(policy(arena.observe(agent)), (4,), "equilibrium policy", agent)
+            seat = as_policy(policy, game, agent)
+            chosen = seat(arena.observe(agent), mask=arena.mask(agent), rng=LaneRandom(arena.clock, stream=1))
+            ActionFit(role.action_space)(chosen, (4,), "equilibrium policy", agent)
     play(cut(game), "random", batch=2, seed=0)
 
 

@@ -50,6 +50,10 @@ class GameAECEnv(Table, pettingzoo.AECEnv[str, Any, Any]):
             ValueError: if the seed or `options["lane"]` is out of range, or a lane comes without a seed.
         """
         self._deal(seed, options)
+        self._open()
+
+    def _open(self) -> None:
+        """Begin with the state as it has been dealt."""
         self.agents = list(self.possible_agents)
         self.rewards = dict.fromkeys(self.agents, 0.0)
         self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)

@@ -2,12 +2,14 @@
 
 Both find the same tree. Agents who move at the same time become players who move one after another without seeing what
 the others chose. Infostates have perfect recall: a player knows, for every step of the rules so far, what it observed,
-whether it was asked, and what it did.
+whether it was asked, and what it did. Some of OpenSpiel's games (goofspiel) name information states that forget; they
+are split here by what the player did before.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import math
 from array import array
 from collections.abc import Callable
@@ -81,6 +83,22 @@ def compile_game(game: Any, *, limit: int = LIMIT, progress: Progress | None = N
     return source.expand(limit, functools.partial(_tell, progress, size.nodes))
 
 
+def cached_game(game: Any, *, limit: int = LIMIT, **parameters: Any) -> FlatGame:
+    """As `compile_game`, but texts and ids are compiled once in a process (the last few are kept)."""
+    if not isinstance(game, str):
+        return compile_game(game, limit=limit, **parameters)
+    try:
+        key = json.dumps(parameters, sort_keys=True)
+    except (TypeError, ValueError):  # parameters that are objects: nothing says when two of them are the same
+        return compile_game(game, limit=limit, **parameters)
+    return _compiled(game, limit, key)
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(text: str, limit: int, parameters: str) -> FlatGame:
+    return compile_game(text, limit=limit, **json.loads(parameters))
+
+
 def estimate_size(game: Any, **parameters: Any) -> Size:
     """Estimated number of nodes of a game's tree, by random descents, without expanding it; arguments as above."""
     return _source(game, parameters).estimate()
@@ -91,7 +109,7 @@ def _tell(progress: Progress | None, expected: float, nodes: int) -> None:
         progress(min(1.0, nodes / max(expected, 1.0)), f"{nodes:,} nodes")
 
 
-def _source(game: Any, parameters: dict[str, Any]) -> _Rules | _Spiel:
+def _source(game: Any, parameters: dict[str, Any]) -> _Rules | _Spiel | _Arrays:
     from walras.envs.registry import specs
 
     if isinstance(game, str):
@@ -105,6 +123,9 @@ def _source(game: Any, parameters: dict[str, Any]) -> _Rules | _Spiel:
         if type(game).__name__ == "OpenSpielGame":
             wrapped: OpenSpielGame = game  # type: ignore[assignment]
             return _Spiel(wrapped.openspiel)
+        flat = getattr(game, "flat", None)
+        if isinstance(flat, FlatGame) and game.horizon is None:
+            return _Arrays(flat)
         return _Rules(as_finite(game))
     try:
         import pyspiel
@@ -119,7 +140,13 @@ def _source(game: Any, parameters: dict[str, Any]) -> _Rules | _Spiel:
 
 
 def _load(text: str, parameters: dict[str, Any]) -> Any:
-    from walras.envs.doors.from_openspiel import load_openspiel
+    try:
+        from walras.envs.doors.from_openspiel import load_openspiel
+    except ImportError as error:
+        raise ImportError(
+            f"game: {text!r} is not an id of walras, and for OpenSpiel's games OpenSpiel is needed: "
+            "pip install 'walras[games]'"
+        ) from error
 
     inside = ",".join(f"{name}={value}" for name, value in parameters.items())
     return load_openspiel(f"{text}({inside})" if inside else text)
@@ -139,8 +166,11 @@ class _Batch(NamedTuple):
 class _Growth:
     """The tree under construction: nodes in the order in which they are found, siblings in the order of actions."""
 
-    def __init__(self, players: tuple[str, ...], limit: int, name: str, tell: Callable[[int], None]) -> None:
-        self.players, self.limit, self.name, self.tell = players, limit, name, tell
+    def __init__(
+        self, players: tuple[str, ...], limit: int, name: str, tell: Callable[[int], None], recall: bool = True
+    ) -> None:
+        """Start with the root; without `recall`, infostates are split by what their player did before."""
+        self.players, self.limit, self.name, self.tell, self.recall = players, limit, name, tell, recall
         self.count = 1
         self.batches = [_Batch(np.array([-1]), np.ones(1), np.array([-1]))]
         self.decisions: list[tuple[Array, Array, Array]] = []
@@ -149,7 +179,7 @@ class _Growth:
     def check(self, more: float) -> None:
         if self.count + more > self.limit:
             raise ValueError(
-                f"limit: {self.name} has more than {self.limit} nodes (counted {self.count + int(more)} before its end); "
+                f"limit: {self.name} has more than {self.limit} nodes ({self.count + int(more)} counted before its end); "
                 "use a smaller game or a larger limit (a node takes about 70 bytes)"
             )
 
@@ -157,9 +187,7 @@ class _Growth:
         """Append children by nature or by a player; returns their numbers."""
         many = len(parent)
         self.check(many)
-        batch = _Batch(
-            parent, np.ones(many) if prob is None else prob, np.full(many, -1) if number is None else number
-        )
+        batch = _Batch(parent, np.ones(many) if prob is None else prob, np.full(many, -1) if number is None else number)
         self.batches.append(batch)
         first = self.count
         self.count += many
@@ -199,10 +227,14 @@ class _Growth:
             player[place[nodes]] = who
             key[place[nodes]] = keys
         self.decisions.clear()
+        given = key
+        if not self.recall:
+            key = _remember(parent, player, key, number)
         kind = np.full(self.count, CHANCE, np.int8)
         kind[player >= 0] = DECISION
         kind[n_children == 0] = LEAF
-        info, info_player, first_node, keys = _number_infostates(player, key)
+        info, info_player, first_node = _number_infostates(player, key)
+        source = given[first_node].tolist()
 
         counts = n_children[first_node]
         offset = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
@@ -232,8 +264,8 @@ class _Growth:
             info_player=info_player,
             info_offset=offset,
             info_actions=actions,
-            labels=None if labels is None else tuple(labels[k] for k in keys.tolist()),
-            tensors=None if tensors is None else np.array([tensors[k] for k in keys.tolist()], np.float32),
+            labels=None if labels is None else tuple(labels[k] for k in source),
+            tensors=None if tensors is None else np.array([tensors[k] for k in source], np.float32),
         )
 
 
@@ -254,13 +286,50 @@ def _breadth_first(parent: Array) -> Array:
     return order
 
 
-def _number_infostates(player: Array, key: Array) -> tuple[Array, Array, Array, Array]:
+def _remember(parent: Array, player: Array, key: Array, number: Array) -> Array:
+    """(n,) keys that split infostates at which a player would forget where it had been and what it did there."""
+    from walras.envs.tabular.rows import number_rows
+
+    def codes(*columns: Array) -> Array:
+        rows = np.stack(columns, axis=1).astype(np.int64).view(np.uint64)
+        result = np.empty(len(rows), np.int64)
+        number_rows(rows, result)
+        return result
+
+    owner = np.where(parent >= 0, player[parent], -1)
+    own = np.zeros(len(parent), np.int64)  # the player's own history at its decisions, from 1; 0: it has not acted yet
+    for who in range(int(player.max(initial=-1)) + 1):
+        last = np.zeros(len(parent), np.int64)  # the node its last own move led to
+        depth = np.zeros(len(parent), np.int64)
+        start = 1
+        while start < len(parent):
+            end = int(np.searchsorted(parent, start))
+            above = parent[start:end]
+            last[start:end], depth[start:end] = last[above], depth[above]
+            moved = start + np.flatnonzero(owner[start:end] == who)
+            last[moved] = moved
+            depth[moved] += 1
+            start = end
+        history, used = np.zeros(len(parent), np.int64), 1
+        for d in range(1, int(depth.max()) + 1):
+            moved = np.flatnonzero((depth == d) & (owner == who))
+            history[moved] = used + codes(history[last[parent[moved]]], key[parent[moved]], number[moved])
+            used = int(history[moved].max()) + 1
+        decisions = player == who
+        own[decisions] = history[last[decisions]]
+    refined = np.full(len(parent), -1, np.int64)
+    decisions = np.flatnonzero(player >= 0)
+    refined[decisions] = codes(own[decisions], key[decisions])
+    return refined
+
+
+def _number_infostates(player: Array, key: Array) -> tuple[Array, Array, Array]:
     """Infostates player by player, in the order of their first node.
 
-    Returns: of each node (n,) int32, the players (I,), the first nodes (I,) and the keys (I,).
+    Returns: of each node (n,) int32, the players (I,) and the first nodes (I,).
     """
     nodes = np.flatnonzero(player >= 0)
-    keys, first, inverse = np.unique(key[nodes], return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(key[nodes], return_index=True, return_inverse=True)
     first_node = nodes[first]
     order = np.lexsort((first_node, player[first_node]))
     rank = np.empty(len(order), np.int64)
@@ -268,7 +337,7 @@ def _number_infostates(player: Array, key: Array) -> tuple[Array, Array, Array, 
     info = np.full(len(player), -1, np.int32)
     info[nodes] = rank[inverse]
     first_node = first_node[order]
-    return info, player[first_node].astype(np.int8), first_node, keys[order]
+    return info, player[first_node].astype(np.int8), first_node
 
 
 def _dive(branching: list[float]) -> float:
@@ -278,6 +347,19 @@ def _dive(branching: list[float]) -> float:
 
 def _size(estimates: list[float]) -> Size:
     return Size(float(np.mean(estimates)), float(np.std(estimates, ddof=1) / math.sqrt(len(estimates))))
+
+
+class _Arrays:
+    """A game that is already compiled."""
+
+    def __init__(self, flat: FlatGame) -> None:
+        self.flat, self.name = flat, flat.name
+
+    def estimate(self) -> Size:
+        return Size(float(self.flat.n_nodes), 0.0)
+
+    def expand(self, limit: int, tell: Callable[[int], None]) -> FlatGame:
+        return self.flat
 
 
 # -- walras games ------------------------------------------------------------------------------------------------------
@@ -344,7 +426,9 @@ class _Rules:
             if len(nodes):
                 menu = self.actions.menu(state)
                 if not menu.movers.any(axis=1).all():
-                    raise ValueError(f"movers: nobody is to move after {step} steps of {self.name}, and it has not ended")
+                    raise ValueError(
+                        f"movers: nobody is to move after {step} steps of {self.name}, and it has not ended"
+                    )
                 view, views = self._look(state, memory, menu.movers, views)
                 nodes, state, memory = self._act(growth, nodes, state, menu, view)
             step += 1
@@ -389,9 +473,7 @@ class _Rules:
                 views += found
         return view, views
 
-    def _act(
-        self, growth: _Growth, nodes: Array, state: Any, menu: Any, view: Array
-    ) -> tuple[Array, Any, Array]:
+    def _act(self, growth: _Growth, nodes: Array, state: Any, menu: Any, view: Array) -> tuple[Array, Any, Array]:
         """The movers decide one after another; then the rules step, a chunk at a time."""
         lane, numbers = np.arange(len(nodes)), np.zeros((len(nodes), self.game.n_agents), np.int64)
         for k, legal in enumerate(menu.legal):
@@ -488,7 +570,7 @@ class _Spiel:
 
     def expand(self, limit: int, tell: Callable[[int], None]) -> FlatGame:
         n = self.game.num_players()
-        growth = _Growth(tuple(f"player_{i}" for i in range(n)), limit, self.name, tell)
+        growth = _Growth(tuple(f"player_{i}" for i in range(n)), limit, self.name, tell, recall=False)
         parent, number, prob = array("i"), array("i"), array("d")
         nodes, player, key = array("i"), array("b"), array("i")
         payees, payments = array("i"), array("d")
@@ -507,7 +589,8 @@ class _Spiel:
             if state.is_terminal():
                 continue
             if state.is_chance_node():
-                moves, odds = zip(*[(move, p) for move, p in state.chance_outcomes() if p > 0], strict=True)
+                outcomes = [(move, p) for move, p in state.chance_outcomes() if p > 0]
+                moves, odds = [move for move, _ in outcomes], [p for _, p in outcomes]
                 total = sum(odds)
                 prob.extend(p / total for p in odds)
                 number.extend([-1] * len(moves))

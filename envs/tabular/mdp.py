@@ -6,6 +6,7 @@ Shapes: `S` hidden states, `I` infostates, `A` actions at a state, `E` transitio
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from walras.envs.arguments import whole
 from walras.envs.game import Array
+from walras.envs.tabular.flat import CHANCE, DECISION, FlatGame
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +22,7 @@ class FiniteMDP:
     """A Markov decision process by its transitions; partially observed where states share an infostate.
 
     The transitions of action a at state s are the entries `first[pair]` to `first[pair + 1]`, where
-    `pair = action_offset[infostate of s] ...` runs over the actions of state after state.
+    `pair = action_offset[s] + a` runs over the actions of state after state.
 
     Attributes:
         name: for tables and error messages.
@@ -58,7 +60,9 @@ class FiniteMDP:
         if self.info.shape != (states,) or not ((self.info >= 0) & (self.info < infos)).all():
             raise ValueError(f"info: one infostate in [0, {infos}) for each of {states} states is needed")
         if (self.n_actions < 1).any() or pairs != self.n_actions[self.info].sum():
-            raise ValueError(f"first: one row for each of {int(self.n_actions[self.info].sum())} state-action pairs needed")
+            raise ValueError(
+                f"first: one row for each of {int(self.n_actions[self.info].sum())} state-action pairs needed"
+            )
         if not (self.first[0] == 0 and self.first[-1] == entries and (np.diff(self.first) >= 1).all()):
             raise ValueError("first: every state-action pair needs a transition")
         if not (self.probability.shape == self.reward.shape == (entries,)) or not np.isfinite(self.reward).all():
@@ -78,7 +82,7 @@ class FiniteMDP:
     def layered(
         cls, layers: int = 10, states: int = 30, actions: int = 3, *, concentration: float = 0.3, seed: int = 0
     ) -> FiniteMDP:
-        """A random MDP in layers: each action leads to the next layer by a Dirichlet law; entering a state pays U[0, 1].
+        """A random MDP in layers: an action leads to the next layer by a Dirichlet law; entering a state pays U[0, 1].
 
         The first state is uniform over the first layer; acting in the last layer ends the episode without pay.
 
@@ -142,6 +146,63 @@ class FiniteMDP:
             reward=np.array([entry[2] for entry in merged], np.float64),
         )
 
+    @classmethod
+    def from_game(cls, game: FlatGame) -> FiniteMDP:
+        """A compiled game of one player as an MDP: its decision nodes are the hidden states.
+
+        Actions are positions in an infostate's list; a transition passes all of nature's moves up to the next decision
+        or the end, and pays what is paid on the way.
+
+        Raises:
+            ValueError: if there are several players, an episode can end before any decision, or something is paid
+                before the first one.
+        """
+        if game.n_players != 1:
+            raise ValueError(f"game: a game of one player is needed, {game.name} has {game.n_players}")
+        decisions = np.flatnonzero(game.kind == DECISION)
+        state = np.full(game.n_nodes, -1, np.int64)  # -1 at leaves, too: the end
+        state[decisions] = np.arange(len(decisions))
+        counts = game.n_children[decisions]
+        step = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        pairs = np.repeat(game.first_child[decisions], counts) + step
+        row, node, odds, paid = _past_nature(game, pairs)
+        _, opening, start, early = _past_nature(game, np.zeros(1, np.int64))
+        if (state[opening] < 0).any() or early.any():
+            raise ValueError(f"game: {game.name} ends, or pays, before anybody has decided; an MDP cannot")
+        return cls(
+            name=game.name,
+            start=np.bincount(state[opening], weights=start, minlength=len(decisions)),
+            info=game.info[decisions],
+            n_actions=game.n_actions,
+            first=np.append(0, np.cumsum(np.bincount(row, minlength=len(pairs)))),
+            probability=odds,
+            target=state[node],
+            reward=paid,
+        )
+
+
+def _past_nature(game: FlatGame, nodes: Array) -> tuple[Array, Array, Array, Array]:
+    """Where nature leads from `nodes`, which have just been entered.
+
+    Returns:
+        Sorted by the number of the node it began with: that number, the node reached, its probability, and what the
+        one player was paid on the way.
+    """
+    row, odds, paid = np.arange(len(nodes)), np.ones(len(nodes)), game.reward[nodes, 0]
+    found = []
+    while True:
+        nature = game.kind[nodes] == CHANCE
+        found.append([part[~nature] for part in (row, nodes, odds, paid)])
+        if not nature.any():
+            row, nodes, odds, paid = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            order = np.argsort(row, kind="stable")
+            return row[order], nodes[order], odds[order], paid[order]
+        counts = game.n_children[nodes[nature]]
+        row, odds, paid = (np.repeat(part[nature], counts) for part in (row, odds, paid))
+        step = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        nodes = np.repeat(game.first_child[nodes[nature]], counts) + step
+        odds, paid = odds * game.edge_prob[nodes], paid + game.reward[nodes, 0]
+
 
 @dataclass(frozen=True)
 class CartPole:
@@ -160,8 +221,9 @@ class CartPole:
     ranges: tuple[float, float, float, float] = (2.4, 3.0, 0.5, 2.0)
 
     def __post_init__(self) -> None:
-        """Check the parameters (ValueError otherwise)."""
+        """Check the parameters (ValueError otherwise); ranges may be given as a list."""
         whole("bins", self.bins, 2)
+        object.__setattr__(self, "ranges", tuple(self.ranges))
         if len(self.ranges) != 4 or not all(np.isfinite(r) and r > 0 for r in self.ranges):
             raise ValueError(f"ranges: four finite numbers > 0 are needed, got {self.ranges!r}")
 
@@ -178,3 +240,32 @@ class CartPole:
 
 MDP = FiniteMDP | CartPole
 """What can come first in a stack."""
+
+
+def as_process(given: Any) -> MDP:
+    """A decision process from what users write.
+
+    Args:
+        given: a `FiniteMDP` or `CartPole`; `"cartpole"`; a dict of the parameters of `CartPole` (`{"bins": 5}`) or of
+            `FiniteMDP.layered` (`{"layers": 5, "states": 8}`); a Gymnasium environment with a table `P`, or its id
+            (`"FrozenLake-v1"`); or a finite game of one player in any form that `compile_game` takes.
+
+    Raises:
+        TypeError: if it is none of these, or a parameter is unknown.
+        ValueError: if a parameter is out of range, or a game has several players.
+    """
+    import gymnasium
+
+    from walras.envs.registry import specs
+    from walras.envs.tabular.compile import cached_game
+
+    if isinstance(given, FiniteMDP | CartPole):
+        return given
+    if isinstance(given, Mapping):
+        return CartPole(**given) if {"bins", "ranges"} & set(given) else FiniteMDP.layered(**given)
+    if given == "cartpole":
+        return CartPole()
+    walras = isinstance(given, str) and given in [spec.id for spec in specs()]
+    if isinstance(given, gymnasium.Env) or (not walras and isinstance(given, str) and given in gymnasium.registry):
+        return FiniteMDP.from_gymnasium(given)
+    return FiniteMDP.from_game(cached_game(given))

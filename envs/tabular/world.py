@@ -11,7 +11,7 @@ for CartPole position, velocity, angle, velocity of the tip, and steps so far; f
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -108,16 +108,16 @@ def build(process: MDP | None, game: FlatGame | None, *, raw: bool = False) -> W
         info_player=players if game is None else np.concatenate([players, game.info_player]),
         process_infos=len(counts),
         n_players=1 if game is None else game.n_players,
-        start=reals if finite is None else np.cumsum(finite.start),
+        start=reals if finite is None else _cumulative(np.array([0, len(finite.start)]), finite.start),
         info=integers if finite is None else finite.info,
         pair=integers if finite is None else finite.action_offset,
         first=integers if finite is None else finite.first,
-        cumulative=reals if finite is None else _within(finite),
+        cumulative=reals if finite is None else _cumulative(finite.first, finite.probability),
         target=integers if finite is None else finite.target,
         pay=reals if finite is None else finite.reward,
         edges=process.edges if isinstance(process, CartPole) else np.zeros((4, 1)),
         kind=np.zeros(0, np.int8) if game is None else game.kind,
-        node_info=integers if game is None else cast(Array, game.info + np.int32(len(counts))),
+        node_info=integers if game is None else game.info + np.int32(len(counts)),
         first_child=integers if game is None else game.first_child,
         n_children=integers if game is None else game.n_children,
         edge_prob=reals if game is None else game.edge_prob,
@@ -125,13 +125,26 @@ def build(process: MDP | None, game: FlatGame | None, *, raw: bool = False) -> W
     )
 
 
-def _within(process: FiniteMDP) -> Array:
-    """(E,) probabilities added up within each pair; the last of a pair is exactly 1."""
-    total = np.cumsum(process.probability)
-    before = np.repeat(np.append(0.0, total[process.first[1:-1] - 1]), np.diff(process.first))
-    result = total - before
-    result[process.first[1:] - 1] = 1.0
-    return np.asarray(result)
+def _cumulative(first: Array, probability: Array) -> Array:
+    result = np.empty(len(probability))
+    within(first, probability, result)
+    return result
+
+
+@njit(cache=True)
+def within(first: Any, probability: Any, cumulative: Any) -> None:
+    """Write probabilities (E,) added up within each of the rows that begin at `first` (P + 1,).
+
+    From the last positive one on it is exactly 1: a uniform number picks no entry of probability zero.
+    """
+    for row in range(len(first) - 1):
+        total, last = 0.0, first[row]
+        for at in range(first[row], first[row + 1]):
+            total += probability[at]
+            cumulative[at] = total
+            if probability[at] > 0.0:
+                last = at
+        cumulative[last : first[row + 1]] = 1.0
 
 
 @njit(cache=True, error_model="numpy")
