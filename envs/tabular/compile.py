@@ -42,11 +42,13 @@ class Size(NamedTuple):
 
     Attributes:
         nodes: unbiased estimate of the number of nodes.
-        deviation: its standard error.
+        deviation: its standard error; of little worth for deep games, where few descents make up most of the sum.
+        median: half of the descents estimate more than this.
     """
 
     nodes: float
     deviation: float
+    median: float
 
 
 def compile_game(game: Any, *, limit: int = LIMIT, progress: Progress | None = None, **parameters: Any) -> FlatGame:
@@ -74,7 +76,8 @@ def compile_game(game: Any, *, limit: int = LIMIT, progress: Progress | None = N
         return game
     source = _source(game, parameters)
     size = source.estimate()
-    if size.nodes - 3.0 * size.deviation > limit:
+    # Were there no more than `limit` nodes, a descent would pass 4 * limit with probability 1/4 at most (Markov).
+    if size.nodes - 3.0 * size.deviation > limit or size.median > 4.0 * limit:
         raise ValueError(
             f"limit: {source.name} has about {size.nodes:.3g} nodes (standard error {size.deviation:.2g}, estimated by "
             f"{DIVES} random descents), more than {limit}; use a smaller game or a larger limit (a node takes about 70 "
@@ -179,7 +182,7 @@ class _Growth:
     def check(self, more: float) -> None:
         if self.count + more > self.limit:
             raise ValueError(
-                f"limit: {self.name} has more than {self.limit} nodes ({self.count + int(more)} counted before its end); "
+                f"limit: {self.name} has more than {self.limit} nodes (counted {self.count + int(more)} so far); "
                 "use a smaller game or a larger limit (a node takes about 70 bytes)"
             )
 
@@ -342,11 +345,13 @@ def _number_infostates(player: Array, key: Array) -> tuple[Array, Array, Array]:
 
 def _dive(branching: list[float]) -> float:
     """Knuth's estimate from the numbers of children met on one random descent: 1 + b1 + b1 b2 + ..."""
-    return float(1.0 + np.cumprod(branching).sum()) if branching else 1.0
+    with np.errstate(over="ignore"):
+        return float(1.0 + np.cumprod(branching).sum())
 
 
 def _size(estimates: list[float]) -> Size:
-    return Size(float(np.mean(estimates)), float(np.std(estimates, ddof=1) / math.sqrt(len(estimates))))
+    cut = np.minimum(estimates, 1e150)  # the squares must remain finite
+    return Size(float(cut.mean()), float(cut.std(ddof=1) / math.sqrt(len(cut))), float(np.median(cut)))
 
 
 class _Arrays:
@@ -356,7 +361,7 @@ class _Arrays:
         self.flat, self.name = flat, flat.name
 
     def estimate(self) -> Size:
-        return Size(float(self.flat.n_nodes), 0.0)
+        return Size(float(self.flat.n_nodes), 0.0, float(self.flat.n_nodes))
 
     def expand(self, limit: int, tell: Callable[[int], None]) -> FlatGame:
         return self.flat
@@ -380,8 +385,9 @@ class _Rules:
         alive = np.arange(DIVES)
 
         def branch(rows: Array, counts: Array) -> None:
-            weight[alive[rows]] *= counts
-            total[alive[rows]] += weight[alive[rows]]
+            with np.errstate(over="ignore"):
+                weight[alive[rows]] *= counts
+                total[alive[rows]] += weight[alive[rows]]
 
         while len(alive):
             for _ in range(STEP_LIMIT):
@@ -565,7 +571,7 @@ class _Spiel:
                 moves = state.legal_actions()
                 branching.append(float(len(moves)))
                 state.apply_action(moves[int(rng.random() * len(moves))])
-            estimates.append(1.0 + float(np.cumprod(branching).sum()))
+            estimates.append(_dive(branching))
         return _size(estimates)
 
     def expand(self, limit: int, tell: Callable[[int], None]) -> FlatGame:
