@@ -79,7 +79,7 @@ def load_arrays(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Arra
     from safetensors import SafetensorError, safe_open
 
     name = os.fspath(path)
-    if not os.path.isfile(name):
+    if not os.path.exists(name):
         raise FileNotFoundError(f"path: there is no file {name!r}")
     try:
         with safe_open(name, framework="numpy") as file:
@@ -105,7 +105,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     from safetensors import SafetensorError, safe_open
 
     name = os.fspath(path)
-    if not os.path.isfile(name):
+    if not os.path.exists(name):
         raise FileNotFoundError(f"path: there is no file {name!r}")
     try:
         with safe_open(name, framework="numpy") as file:

@@ -164,6 +164,19 @@ def realise(plex: Any, sigma: Any, x: Any, total: Any, weight: float, v: Any) ->
 
 
 @njit(**_FAST)
+def plan(plex: Any, strategy: Any, x: Any) -> None:
+    """Write the plan of a strategy over slots (S,): a sweep down."""
+    groups, parent, slot = plex
+    x[0] = 1.0
+    for i in range(groups.shape[0]):
+        b, width, actions, k = groups[i, 0], groups[i, 1], groups[i, 2], groups[i, 3]
+        for a in range(actions):
+            for m in range(width):
+                q = b + a * width + m
+                x[q] = x[parent[k + m]] * strategy[slot[q]]
+
+
+@njit(**_FAST)
 def respond(plex: Any, g: Any, best: Any) -> float:
     """Sweep up taking the best action everywhere (the first of equally good ones), its number written to `best` (K,).
 
@@ -237,6 +250,25 @@ def iterate_pairs(
             multiply(payoffs[1], x0, g1)
         improve(plexes[1], s1, r1, g1, v1, gain, loss)
         realise(plexes[1], s1, x1, t1, weight, v1)
+
+
+@njit(**_FAST)
+def iterate_leaves(
+    plexes: Any, last: Any, chance: Any, utility: Any, plans: Any, base: Any, players: Any, start: int, end: int,
+    plus: bool, power: float, discount: Any, alternate: bool,
+) -> None:  # fmt: skip
+    """The same for any number of players, by the leaves (`collect`); `plans` holds the plans of `players`."""
+    for t in range(start, end):
+        gain, loss, weight = factors(t, plus, power, discount)
+        if not alternate:
+            for player in range(len(base)):
+                collect(last, chance, utility[player], plans, base, player, players[player][4])
+        for player in range(len(base)):
+            sigma, regret, plan_, total, g, v = players[player]
+            if alternate:
+                collect(last, chance, utility[player], plans, base, player, g)
+            improve(plexes[player], sigma, regret, g, v, gain, loss)
+            realise(plexes[player], sigma, plan_, total, weight, v)
 
 
 @njit(**_FAST)
