@@ -1,4 +1,7 @@
-"""Compiled games and decision processes as walras games: rules, doors, single nodes, stacks."""
+"""Compiled games and decision processes as walras games: rules, doors, single nodes, stacks.
+
+Long, because the small trees made by `tree` serve all of them.
+"""
 
 import copy
 import dataclasses
@@ -210,7 +213,7 @@ def test_tensors_are_observed_where_the_source_has_them():
     np.testing.assert_array_equal(seen[:, 0], game.flat.tensors[game.flat.info[state.node]])
     assert not seen[:, 1].any() and seen.shape == (50, 2, 11)
     assert check_game(game) == ()
-    with pytest.raises(ValueError, match="observation: .* has no information-state tensors"):
+    with pytest.raises(ValueError, match=r"observation: .* has no information-state tensors"):
         walras.make("walras/TabularGame-v0", observation="tensor")
     with pytest.raises(ValueError, match="observation must be one of"):
         walras.make("walras/KuhnPoker-v0", observation="cards")
@@ -226,7 +229,7 @@ def test_parameters_go_through_the_doors_and_unknown_ones_are_refused():
         walras.make("walras/TabularGame-v0", flavour=4)
     with pytest.raises(TypeError, match=r"parameters \['players'\]"):
         TabularGame(NATURE_PAYS, players=3)
-    with pytest.raises(ValueError, match="limit: .* nodes"):
+    with pytest.raises(ValueError, match=r"limit: .* nodes"):
         walras.make("walras/LeducPoker-v0", limit=1000)
     with pytest.raises(ValueError, match="nobody ever decides anything"):
         TabularGame(tree([0, 0]))
@@ -600,7 +603,7 @@ def test_a_game_of_one_player_becomes_a_process_of_the_same_value(source):
 
 
 def test_games_that_are_no_processes_are_refused():
-    with pytest.raises(ValueError, match="a game of one player is needed, .* has 2"):
+    with pytest.raises(ValueError, match=r"a game of one player is needed, .* has 2"):
         FiniteMDP.from_game(compile_game("kuhn_poker"))
     with pytest.raises(ValueError, match="ends, or pays, before anybody has decided"):
         FiniteMDP.from_game(tree([0, (0, [0, 0])], players=1, pay="at the end"))
