@@ -19,6 +19,7 @@ import pettingzoo
 from walras.envs.game import Game
 
 _DOORS = "walras.envs.doors"
+_AEC = "walras.envs.doors.aec:GameAECEnv"
 Status = Literal["verified", "runs", "known issue"]
 
 
@@ -43,7 +44,7 @@ class GameSpec:
     title: str = ""
     source: str = ""
     status: Status = "runs"
-    aec: str = f"{_DOORS}.aec:GameAECEnv"
+    aec: str = _AEC
 
     def make(self, **parameters: Any) -> Game[Any]:
         """The game with these parameters over the registered ones."""
@@ -64,7 +65,7 @@ def register(
     title: str = "",
     source: str = "",
     status: Status = "runs",
-    aec: str = f"{_DOORS}.aec:GameAECEnv",
+    aec: str = _AEC,
 ) -> None:
     """Register a game under `id` with walras, Gymnasium (single and vector) and PettingZoo (parallel and AEC).
 

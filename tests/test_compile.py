@@ -164,6 +164,25 @@ def test_an_openspiel_game_keeps_its_histories_information_and_values(name):
         assert sum(gains(flat, flat.uniform())) == pytest.approx(theirs, abs=1e-9)
 
 
+def test_information_states_that_forget_are_split_until_everybody_remembers():
+    flat = compile_game("goofspiel(num_cards=4)")
+    before = [set() for _ in range(flat.n_infostates)]
+    last = np.zeros((flat.n_nodes, 2), np.int64)
+    for node in range(1, flat.n_nodes):
+        above, slot = flat.parent[node], flat.edge_slot[node]
+        last[node] = last[above]
+        if slot >= 0:
+            last[node, flat.info_player[flat.info[above]]] = slot + 1
+        if flat.kind[node] == DECISION:
+            before[flat.info[node]].add(int(last[node, flat.info_player[flat.info[node]]]))
+    assert all(len(ways) <= 1 for ways in before)
+    seen = {(int(flat.info_player[info]), text) for info, text in enumerate(flat.labels)}
+    assert len(seen) == 6056 < flat.n_infostates
+    game = pyspiel.convert_to_turn_based(pyspiel.load_game("goofspiel(num_cards=4)"))
+    theirs = pyspiel.nash_conv(game, pyspiel.UniformRandomPolicy(game))
+    assert sum(gains(flat, flat.uniform())) == pytest.approx(theirs, abs=1e-9)
+
+
 def test_tensors_and_labels_are_those_of_the_infostates():
     flat, game = compile_game("kuhn_poker"), pyspiel.load_game("kuhn_poker")
     state = game.new_initial_state()
