@@ -76,6 +76,13 @@ register(
     status="verified",
 )
 register(
+    "walras/SellerEntry-v0",
+    f"{_CLASSICAL}.entry:SellerEntry",
+    title="sellers enter a market or stay out",
+    source="Mankiw and Whinston (1986), RAND Journal of Economics 17",
+    status="verified",
+)
+register(
     "walras/PublicGoods-v0",
     f"{_CLASSICAL}.public_goods:PublicGoods",
     title="voluntary contributions to a public good",

@@ -40,6 +40,18 @@ class Always:
         return np.full((len(observation), *cast(Any, self.space.shape)), self.action, cast(Any, self.space.dtype))
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """A mixed strategy over actions 0, 1, ...: the same at every observation."""
+
+    probabilities: tuple[float, ...]
+
+    def __call__(self, observation: Array, *, rng: np.random.Generator) -> Array:
+        """Actions (B,), one uniform each."""
+        u = rng.random((len(observation), 1))
+        return np.asarray((np.cumsum(self.probabilities[:-1]) <= u).sum(axis=1))
+
+
 class Deterministic(FiniteGame[S]):
     """A finite game in which nature never moves; inherit it after rules that write `root` and `apply`.
 

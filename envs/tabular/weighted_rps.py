@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-from walras.envs.classical.stage import Deterministic, StageGame, StageState
+from walras.envs.classical.stage import Deterministic, Mixed, StageGame, StageState
 from walras.envs.game import Array, Policy, Truth
-
-
-@dataclass(frozen=True)
-class Mixed:
-    """A mixed strategy over actions 0, 1, ...: the same at every observation."""
-
-    probabilities: tuple[float, ...]
-
-    def __call__(self, observation: Array, *, rng: np.random.Generator) -> Array:
-        """Actions (B,), one uniform each."""
-        u = rng.random((len(observation), 1))
-        return np.asarray((np.cumsum(self.probabilities[:-1]) <= u).sum(axis=1))
 
 
 class WeightedRPS(StageGame, Deterministic[StageState]):
