@@ -1,6 +1,7 @@
 """Any finite game becomes the same flat tree, whoever wrote its rules, and too large ones are refused in time."""
 
 import functools
+import subprocess
 import sys
 from typing import NamedTuple
 
@@ -471,6 +472,12 @@ def test_without_openspiel_the_error_says_how_to_get_it(monkeypatch):
     with pytest.raises(ImportError, match=r"'tiny_hanabi' .* pip install 'walras\[games\]'"):
         compile_game("tiny_hanabi")
     assert compile_game("walras/DiscreteBargaining-v0").n_nodes == 3331
+
+
+def test_the_package_loads_nothing_heavy_before_it_is_used():
+    code = "import sys, walras.envs.tabular; print(sorted({'numba', 'pyspiel', 'scipy.sparse'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_progress_is_told_and_ends_at_the_whole():

@@ -609,6 +609,8 @@ def test_games_that_are_no_processes_are_refused():
         FiniteMDP.from_game(tree([0, (0, [0, 0])], players=1, pay="at the end"))
     with pytest.raises(TypeError, match="has no table of transitions"):
         as_process("CartPole-v1")
+    with pytest.raises(gymnasium.error.DeprecatedEnv, match="Taxi-v4"):
+        as_process("Taxi-v3")
     with pytest.raises(TypeError, match="flavours"):
         as_process({"flavours": 3})
     with pytest.raises(ValueError, match="close names"):

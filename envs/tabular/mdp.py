@@ -6,6 +6,8 @@ Shapes: `S` hidden states, `I` infostates, `A` actions at a state, `E` transitio
 from __future__ import annotations
 
 import functools
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +74,14 @@ class FiniteMDP:
         sums = np.append(np.add.reduceat(self.probability, self.first[:-1]), self.start.sum())
         if (self.probability < 0).any() or (self.start < 0).any() or np.abs(sums - 1.0).max() > 1e-9:
             raise ValueError("start, probability: nonnegative numbers that sum to one are needed")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the arrays."""
+        digest = hashlib.sha256()
+        for name in ("start", "info", "n_actions", "first", "probability", "target", "reward"):
+            digest.update(getattr(self, name).tobytes())
+        return digest.hexdigest()
 
     @functools.cached_property
     def action_offset(self) -> Array:
@@ -232,6 +242,11 @@ class CartPole:
         """For tables and error messages."""
         return f"cartpole(bins={self.bins})"
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from other processes."""
+        return repr(self)
+
     @functools.cached_property
     def edges(self) -> Array:
         """(4, bins - 1) interior edges of the bins."""
@@ -265,7 +280,7 @@ def as_process(given: Any) -> MDP:
         return CartPole(**given) if {"bins", "ranges"} & set(given) else FiniteMDP.layered(**given)
     if given == "cartpole":
         return CartPole()
-    walras = isinstance(given, str) and given in [spec.id for spec in specs()]
-    if isinstance(given, gymnasium.Env) or (not walras and isinstance(given, str) and given in gymnasium.registry):
+    named = isinstance(given, str) and re.search(r"-v\d+$", given) and given not in [spec.id for spec in specs()]
+    if named or isinstance(given, gymnasium.Env):
         return FiniteMDP.from_gymnasium(given)
     return FiniteMDP.from_game(cached_game(given))
