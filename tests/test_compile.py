@@ -18,6 +18,7 @@ from walras.envs.doors.openspiel import to_openspiel
 from walras.envs.game import FiniteGame, Role, take
 from walras.envs.tabular import CHANCE, DECISION, LEAF, cached_game, compile_game, estimate_size
 from walras.envs.tabular import compile as compiler
+from walras.envs.tabular.known import kuhn
 
 # -- slow references ---------------------------------------------------------------------------------------------------
 
@@ -112,6 +113,26 @@ def test_uniform_play_of_the_classics_has_its_known_exploitability(name, known):
     assert sum(gains(flat, flat.uniform())) / 2 == pytest.approx(
         pyspiel.exploitability(game, pyspiel.UniformRandomPolicy(game)), abs=1e-9
     )
+
+
+@pytest.mark.parametrize("bluff", [0.0, 0.1, 1 / 6, 1 / 3])
+def test_nobody_gains_against_kuhns_equilibria_and_they_have_his_value(bluff):
+    flat = cached_game("kuhn_poker")
+    strategy = flat.check_strategy(kuhn(flat, bluff))
+    assert gains(flat, strategy) == pytest.approx([0.0, 0.0], abs=1e-12)
+    assert values(flat, strategy) == pytest.approx([-1 / 18, 1 / 18], abs=1e-12)
+
+
+def test_kuhns_equilibria_are_those_of_his_game_and_range():
+    flat = cached_game("kuhn_poker")
+    with pytest.raises(ValueError, match=r"bluff must lie in \[0, 1/3\]"):
+        kuhn(flat, 0.4)
+    with pytest.raises(ValueError, match=r"kuhn_poker for two is needed, got leduc_poker"):
+        kuhn(cached_game("leduc_poker"))
+    always = kuhn(flat)
+    jack = flat.info_offset[flat.labels.index("0")]
+    always[jack : jack + 2] = 0.0, 1.0  # bluffs beyond the range can be exploited
+    assert gains(flat, always)[1] > 0.1
 
 
 GAMES = [

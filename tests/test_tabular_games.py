@@ -169,6 +169,15 @@ def test_random_play_earns_what_the_tree_says(id):
     np.testing.assert_array_less(np.abs(returns.mean(axis=0) - uniform_values(game.flat)), 4.5 * error + 1e-12)
 
 
+def test_kuhns_equilibrium_fills_the_seats_that_nobody_takes():
+    episodes = play("walras/KuhnPoker-v0", batch=100_000, seed=0)
+    assert episodes.mean("player_0") == pytest.approx(-1 / 18, abs=4 * episodes.standard_error("player_0"))
+    for spelling in ("walras/LeducPoker-v0", "walras/TabularGame-v0"):
+        assert walras.make(spelling).equilibrium() is None
+    assert walras.make("walras/KuhnPoker-v0", observation="tensor").equilibrium() is None
+    assert walras.make("walras/TabularGame-v0", source="kuhn_poker(players=2)").equilibrium() is not None
+
+
 def test_an_episode_moves_along_the_tree():
     game = walras.make("walras/LeducPoker-v0")
     flat, episodes = game.flat, play("walras/LeducPoker-v0", "random", batch=200, seed=1, record=True)
@@ -602,6 +611,7 @@ def test_a_game_of_one_player_becomes_a_process_of_the_same_value(source):
     assert worth[:-1] @ process.start == pytest.approx(uniform_values(flat)[0], abs=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_games_that_are_no_processes_are_refused():
     with pytest.raises(ValueError, match=r"a game of one player is needed, .* has 2"):
         FiniteMDP.from_game(compile_game("kuhn_poker"))

@@ -14,7 +14,8 @@ import numpy as np
 from gymnasium import spaces
 from numba import njit
 
-from walras.envs.game import Array, FiniteGame, Role, Truth
+from walras.envs.game import Array, FiniteGame, Policy, Role, Truth
+from walras.envs.tabular import known
 from walras.envs.tabular.compile import LIMIT, cached_game
 from walras.envs.tabular.flat import CHANCE, DECISION, LEAF, FlatGame
 from walras.envs.tabular.world import build, nature
@@ -22,23 +23,6 @@ from walras.envs.tabular.world import build, nature
 OBSERVATIONS = ("infostate", "tensor")
 OVER, NATURE = -1, -2
 """Who is to move where no player is."""
-
-_LP = "sequence-form linear program, solved by walras"
-_SWEEP = "one sweep of the tree, computed by walras"
-_KUHN = "Kuhn (1950), Contributions to the Theory of Games 1"
-
-_KNOWN: dict[tuple[str, int], tuple[Truth, ...]] = {
-    ("kuhn_poker", 58): (
-        Truth("player_0's value in equilibrium", -1 / 18, "equilibrium", _KUHN),
-        Truth("exploitability of uniform play", 0.4583333333333333, "identity", _SWEEP),
-    ),
-    ("leduc_poker", 9457): (
-        Truth("player_0's value in equilibrium", -0.0856064, "equilibrium", _LP),
-        Truth("exploitability of uniform play", 2.373611, "identity", _SWEEP),
-    ),
-    ("liars_dice", 294883): (Truth("exploitability of uniform play", 0.780842, "identity", _SWEEP),),
-}
-"""What is known of OpenSpiel's classics, by name and number of nodes."""
 
 
 class TabularState(NamedTuple):
@@ -184,7 +168,16 @@ class TabularGame(FiniteGame[TabularState]):
 
     def truths(self) -> tuple[Truth, ...]:
         """Values of the classics."""
-        return _KNOWN.get((self.flat.name.partition("(")[0], self.flat.n_nodes), ())
+        return known.truths(self.flat)
+
+    def equilibrium(self) -> Mapping[str, Policy] | None:
+        """Of Kuhn poker; `None` for other games, and where tensors are observed."""
+        strategy = known.equilibrium(self.flat) if self.observation == "infostate" else None
+        if strategy is None:
+            return None
+        from walras.agents.strategy import TabularStrategy
+
+        return {role.name: TabularStrategy.of(self.flat, strategy) for role in self.roles}
 
     def render_text(self, state: TabularState, lane: int = 0) -> str:
         """Where the game stands, and who is to move."""
