@@ -511,12 +511,24 @@ def test_progress_is_told_and_ends_at_the_whole():
 def test_texts_and_ids_are_compiled_once_and_objects_each_time():
     assert cached_game("kuhn_poker") is cached_game("kuhn_poker")
     assert cached_game("kuhn_poker", players=3) is not cached_game("kuhn_poker")
+    flats = [cached_game("blotto", coins=coins) for coins in range(1, 6)]
+    assert [flat.n_nodes for flat in flats] == sorted({flat.n_nodes for flat in flats})
     game = walras.make("walras/DiscreteAuction-v0")
     assert cached_game(game) is not cached_game(game)
     assert (
         cached_game("walras/DiscreteAuction-v0", values=2).n_nodes
         == cached_game(walras.make("walras/DiscreteAuction-v0", values=2)).n_nodes
     )
+
+
+def test_large_games_and_old_ones_are_not_kept(monkeypatch):
+    monkeypatch.setattr(compiler, "_kept", {})
+    monkeypatch.setattr(compiler, "KEPT", 2)
+    monkeypatch.setattr(compiler, "KEPT_NODES", 100)
+    kuhn_, hanabi, rps = (cached_game(name) for name in ("kuhn_poker", "tiny_hanabi", "matrix_rps"))
+    assert cached_game("matrix_rps") is rps and cached_game("tiny_hanabi") is hanabi
+    assert cached_game("kuhn_poker") is not kuhn_
+    assert cached_game("first_sealed_auction") is not cached_game("first_sealed_auction")
 
 
 def test_the_states_that_are_dropped_at_ends_do_not_disturb_the_rest():

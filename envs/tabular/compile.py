@@ -32,6 +32,9 @@ LIMIT = 20_000_000
 DIVES = 256
 """Random descents from the root by which the size is estimated before a game is expanded."""
 
+KEPT, KEPT_NODES = 16, 1_000_000
+"""How many games `cached_game` keeps, and the largest one it keeps."""
+
 _CHUNK = 1 << 18  # lanes that the rules step at once: more would only cost memory
 
 Progress = Callable[[float, str], None]
@@ -87,19 +90,24 @@ def compile_game(game: Any, *, limit: int = LIMIT, progress: Progress | None = N
 
 
 def cached_game(game: Any, *, limit: int = LIMIT, **parameters: Any) -> FlatGame:
-    """As `compile_game`, but texts and ids are compiled once in a process (the last few are kept)."""
-    if not isinstance(game, str):
-        return compile_game(game, limit=limit, **parameters)
+    """As `compile_game`, but texts and ids are compiled once in a process: the last games of moderate size are kept."""
     try:
-        key = json.dumps(parameters, sort_keys=True)
-    except (TypeError, ValueError):  # parameters that are objects: nothing says when two of them are the same
+        key = (game, str(limit), json.dumps(parameters, sort_keys=True))
+    except TypeError:  # parameters that are objects: nothing says when two of them are the same
+        key = None
+    if key is None or not isinstance(game, str):
         return compile_game(game, limit=limit, **parameters)
-    return _compiled(game, limit, key)
+    if key not in _kept:
+        flat = compile_game(game, limit=limit, **parameters)
+        if flat.n_nodes > KEPT_NODES:
+            return flat
+        if len(_kept) >= KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[key] = flat
+    return _kept[key]
 
 
-@functools.lru_cache(maxsize=16)
-def _compiled(text: str, limit: int, parameters: str) -> FlatGame:
-    return compile_game(text, limit=limit, **json.loads(parameters))
+_kept: dict[tuple[Any, ...], FlatGame] = {}
 
 
 def estimate_size(game: Any, **parameters: Any) -> Size:
