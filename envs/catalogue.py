@@ -76,8 +76,8 @@ register(
     status="verified",
 )
 register(
-    "walras/SellerEntry-v0",
-    f"{_CLASSICAL}.entry:SellerEntry",
+    "walras/MarketEntry-v0",
+    f"{_CLASSICAL}.entry:MarketEntry",
     title="sellers enter a market or stay out",
     source="Mankiw and Whinston (1986), RAND Journal of Economics 17",
     status="verified",

@@ -16,9 +16,11 @@ import numpy as np
 from numba import njit
 
 from walras.envs.game import Array
-from walras.envs.tabular.world import BODY, World, act, begin, bits, identify, look, nature, scramble
+from walras.envs.tabular.flat import CHANCE, LEAF
+from walras.envs.tabular.world import BODY, CARTPOLE, STEPS, World, act, begin, bits, identify, look, nature, scramble
 
 _FAST: Any = {"error_model": "numpy", "cache": True}
+_PART: Any = {**_FAST, "forceinline": True}
 
 ADAPTIVE, CUMULATIVE, BOLTZMANN, HEDGE = 0, 1, 2, 3
 """Policies: ABCs's; softmax(Q N); softmax(Q / max(tau, 1 / N)); softmax(Q), where Q is cumulative."""
@@ -35,7 +37,7 @@ class Rule(NamedTuple):
         correction: `PUBLISHED`, `GREEDY` or `POLICY`.
         opponent: average where the others move, not at the traverser's visits.
         expand_all: treat every pair as non-stationary and pass over pairs that are not expanded (MAX-CFR).
-        oracle: take verdicts from `Table.verdict` as they stand.
+        oracle: take verdicts as they stand.
         spending: the k-th test of a pair is held at a smaller level, so that all tests together keep it.
         matching: regret matching+ in place of Hedge at non-stationary infostates.
         minimum: entries without which a pair counts as stationary.
@@ -66,48 +68,60 @@ class Rule(NamedTuple):
     late: bool
 
 
-class Table(NamedTuple):
-    """What is learned and remembered, over S slots.
+SLOT = np.dtype(
+    [
+        ("q", np.float64), ("c", np.float64), ("x", np.float64), ("regret", np.float64), ("n", np.int64),
+        ("seen", np.int64), ("fresh", np.int64), ("tests", np.int64), ("expanded", np.int64), ("updated", np.int64),
+        ("few", np.int32), ("verdict", np.int32),
+    ]
+)  # fmt: skip
+"""What is kept for a slot: its value, weight in the average, last target, regret of regret matching+, updates; ids
+remembered so far, overwritten ones included; the generation in which the verdict was found, tests so far; the last
+iterations in which the pair was expanded and updated; how many ids are counted (-1: too many); the verdict, 1
+stationary, 2 not."""
+
+COUNT = np.dtype([("id", np.int64), ("early", np.int32), ("late", np.int32)])
+"""An id, and how often it stands in the older and in the newer half of a pair's memory."""
+
+FEW = 160
+"""Different ids of a pair that are counted as they come, at most; with more, a test counts them all."""
+
+CLOCK = np.dtype(
+    [
+        ("iterations", np.int64), ("nodes", np.int64), ("generation", np.int64), ("tests", np.int64),
+        ("alarms", np.int64), ("marks", np.int64), ("tau", np.float64),
+    ]
+)  # fmt: skip
+"""Iterations, nodes touched, times that verdicts were forgotten, tests, verdicts of non-stationarity, the hash table's
+last mark, and the temperature."""
+
+
+class Memory(NamedTuple):
+    """What is learned and remembered over S slots, and what the test needs. Records keep a slot's numbers together.
 
     Attributes:
-        q: (S,) float64.
-        n: (S,) int64.
-        c: (S,) float64.
-        x: (S,) float64, last target.
-        regret: (S,) float64, regrets of regret matching+.
-        ring: (S, window) int64, remembered ids; (S, 1) where nothing is tested.
-        seen: (S,) int64, ids remembered so far, overwritten ones included.
-        verdict: (S,) int8, 1 stationary, 2 not.
-        fresh: (S,) int64, the generation in which the verdict was found.
-        tests: (S,) int64, tests of the pair so far.
-        expanded: (S,) int64, the last iteration in which the pair was expanded.
-        updated: (S,) int64.
-        tally: (8,) int64: iterations, nodes, generation, tests, verdicts of non-stationarity, longest stack.
-        tau: (1,) float64.
+        slots: (S,) of `SLOT`.
+        counts: (S, W) of `COUNT`, W at most `FEW`.
+        ring: (S, window) int64, remembered ids, a ring; (S, 1) where nothing is tested.
+        clock: (1,) of `CLOCK`.
+        hash: (H, 2) int64, id and mark, H a power of two: scratch space of tests of many ids.
+        place: (H, 2) int32, counts in the older and in the newer half.
+        used: (window,) int32, entries of the hash table in use.
+        critical: (20, window) float64, critical values by block of tests and degrees of freedom.
     """
 
-    q: Array
-    n: Array
-    c: Array
-    x: Array
-    regret: Array
+    slots: Array
+    counts: Array
     ring: Array
-    seen: Array
-    verdict: Array
-    fresh: Array
-    tests: Array
-    expanded: Array
-    updated: Array
-    tally: Array
-    tau: Array
+    clock: Array
+    hash: Array
+    place: Array
+    used: Array
+    critical: Array
 
 
-ITERATIONS, NODES, GENERATION, TESTS, ALARMS = 0, 1, 2, 3, 4
-"""Places in `Table.tally`."""
-
-
-class Stack(NamedTuple):
-    """Scratch space: frames of depth d, and a hash table for counting ids. A is the largest number of actions.
+class Frames(NamedTuple):
+    """The explicit stack of visits, and other scratch space; D frames, A the largest number of actions.
 
     Attributes:
         node: (D,) int64, the hidden state's node.
@@ -121,13 +135,6 @@ class Stack(NamedTuple):
         old: (D, A, A) float64, the child's values before the recursion.
         before: (D, A, A) float64, the child's policy before the recursion.
         other: (A,) float64, a policy of somebody else.
-        key: (H,) int64, of the hash table, with H a power of two.
-        mark: (H,) int64, the test that last used the entry.
-        early: (H,) int64, counts in the older half.
-        late: (H,) int64, counts in the newer half.
-        place: (window,) int64, entries in use.
-        clock: (1,) int64, tests so far.
-        critical: (20, window) float64, critical values by block of tests and degrees of freedom.
         u: (4,) float64.
     """
 
@@ -142,41 +149,32 @@ class Stack(NamedTuple):
     old: Array
     before: Array
     other: Array
-    key: Array
-    mark: Array
-    early: Array
-    late: Array
-    place: Array
-    clock: Array
-    critical: Array
     u: Array
 
 
-def table(slots: int, window: int) -> Table:
-    """An empty table; `window` ids are remembered for each slot."""
-    def whole() -> Array:
-        return np.zeros(slots, np.int64)
-
-    return Table(
-        np.zeros(slots), whole(), np.zeros(slots), np.zeros(slots), np.zeros(slots),
-        np.zeros((slots, window), np.int64), whole(), np.zeros(slots, np.int8), whole(), whole(), whole(), whole(),
-        np.array([0, 0, 1, 0, 0, 0, 0, 0]), np.ones(1),
-    )  # fmt: skip
-
-
-def stack(world: World, depth: int, window: int, level: float) -> Stack:
-    """Scratch space for frames `depth` deep and tests at `level`."""
-    actions = int(np.diff(world.info_offset).max(initial=1))
+def memory(slots: int, window: int, level: float) -> Memory:
+    """Nothing learned yet; `window` ids are remembered for each slot and tested at `level`."""
     size = 16
     while size < 2 * window:
         size *= 2
-    return Stack(
+    clock = np.zeros(1, CLOCK)
+    clock["generation"] = 1
+    few = min(FEW, window, max(16, 2**25 // slots))  # half a gigabyte of counts, where there are very many slots
+    return Memory(
+        np.zeros(slots, SLOT), np.zeros((slots, few), COUNT), np.zeros((slots, window), np.int64), clock,
+        np.zeros((size, 2), np.int64), np.zeros((size, 2), np.int32), np.zeros(window, np.int32),
+        critical_values(max(window, 2), level),
+    )  # fmt: skip
+
+
+def frames(world: World, depth: int) -> Frames:
+    """Scratch space for visits `depth` deep."""
+    actions = int(np.diff(world.info_offset).max(initial=1))
+    return Frames(
         np.zeros(depth, np.int64), np.zeros((depth, BODY)), np.zeros(depth, np.int64), np.zeros(depth, np.int64),
         np.zeros(depth, np.int64), np.zeros((depth, actions)), np.zeros((depth, actions)),
         np.zeros((depth, actions), np.int64), np.zeros((depth, actions, actions)),
-        np.zeros((depth, actions, actions)), np.zeros(actions), np.zeros(size, np.int64), np.zeros(size, np.int64),
-        np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(window, np.int64), np.zeros(1, np.int64),
-        critical_values(window, level), np.zeros(4),
+        np.zeros((depth, actions, actions)), np.zeros(actions), np.zeros(4),
     )  # fmt: skip
 
 
@@ -194,127 +192,201 @@ def critical_values(window: int, level: float) -> Array:
     return np.asarray(chdtri(freedom[None], levels[:, None]))
 
 
+# -- the test ----------------------------------------------------------------------------------------------------------
+
+
 @njit(**_FAST)
-def statistic(ring: Any, start: int, length: int, stack: Any) -> Any:
-    """The chi-squared statistic of the older half of `length` ids against the newer half, and its degrees of freedom.
+def remember(slots: Any, counts: Any, ring: Any, slot: int, id_: int) -> None:
+    """Append an id to a pair's memory, and keep count of it in the halves that the test compares."""
+    window, seen = ring.shape[1], slots[slot].seen
+    slots[slot].seen = seen + 1
+    if seen < window:
+        half = seen // 2
+        ring[slot, seen] = id_
+        tally(slots, counts, slot, id_, 1, 1)
+        if (seen + 1) // 2 > half:  # the oldest of the newer half goes over to the older half
+            tally(slots, counts, slot, ring[slot, half], 0, 1)
+            tally(slots, counts, slot, ring[slot, half], 1, -1)
+        return
+    at = seen % window
+    oldest, grows = ring[slot, at], ring[slot, (seen + window // 2) % window]
+    ring[slot, at] = id_
+    if id_ != grows:
+        tally(slots, counts, slot, id_, 1, 1)
+        tally(slots, counts, slot, grows, 1, -1)
+    if grows != oldest:
+        tally(slots, counts, slot, grows, 0, 1)
+        tally(slots, counts, slot, oldest, 0, -1)
+
+
+@njit(**_FAST)
+def tally(slots: Any, counts: Any, slot: int, id_: int, side: int, change: int) -> None:
+    """Count an id up or down in one half; ids that are gone make room."""
+    few = slots[slot].few
+    if few < 0:
+        return
+    at = 0
+    while at < few and counts[slot, at].id != id_:
+        at += 1
+    if at == few:
+        if few == counts.shape[1]:
+            slots[slot].few = -1
+            return
+        counts[slot, at].id = id_
+        counts[slot, at].early = 0
+        counts[slot, at].late = 0
+        few += 1
+        slots[slot].few = few
+    if side == 0:
+        counts[slot, at].early += change
+    else:
+        counts[slot, at].late += change
+    if counts[slot, at].early == 0 and counts[slot, at].late == 0:
+        counts[slot, at].id = counts[slot, few - 1].id
+        counts[slot, at].early = counts[slot, few - 1].early
+        counts[slot, at].late = counts[slot, few - 1].late
+        slots[slot].few = few - 1
+
+
+@njit(**_PART)
+def divergence(early: int, late: int, share: float, yates: bool) -> float:
+    """What one id adds to the statistic: counts in both halves against what `share` of them in the older half says."""
+    both = early + late
+    expected, other = both * share, both * (1.0 - share)
+    off = abs(early - expected)
+    if yates:
+        off -= min(0.5, off)
+    return off * off / expected + off * off / other
+
+
+@njit(**_FAST)
+def statistic(memory: Any, slot: int) -> Any:
+    """The chi-squared statistic of a pair's older ids against its newer ones, and its degrees of freedom.
 
     As `scipy.stats.chi2_contingency`: with one degree of freedom, Yates's continuity correction.
     """
-    window = len(ring)
-    stack.clock[0] += 1
-    now, size = stack.clock[0], np.uint64(len(stack.key) - 1)
-    half, distinct = length // 2, 0
+    window, seen = memory.ring.shape[1], memory.slots[slot].seen
+    length = min(seen, window)
+    half = length // 2
+    share, total = half / length, 0.0
+    few = memory.slots[slot].few
+    if few >= 0:
+        for i in range(few):
+            here = memory.counts[slot, i]
+            total += divergence(here.early, here.late, share, few == 2)
+        return total, few - 1
+    memory.clock[0].marks += 1
+    now, size = memory.clock[0].marks, np.uint64(len(memory.hash) - 1)
+    start, distinct = seen % window if seen > window else 0, 0
     for i in range(length):
         at = start + i
         if at >= window:
             at -= window
-        id_ = ring[at]
+        id_ = memory.ring[slot, at]
         h = np.int64(scramble(np.uint64(id_)) & size)
-        while stack.mark[h] == now and stack.key[h] != id_:
+        while memory.hash[h, 1] == now and memory.hash[h, 0] != id_:
             h = np.int64(np.uint64(h + 1) & size)
-        if stack.mark[h] != now:
-            stack.mark[h], stack.key[h], stack.early[h], stack.late[h] = now, id_, 0, 0
-            stack.place[distinct] = h
+        if memory.hash[h, 1] != now:
+            memory.hash[h, 0] = id_
+            memory.hash[h, 1] = now
+            memory.place[h, 0] = 0
+            memory.place[h, 1] = 0
+            memory.used[distinct] = h
             distinct += 1
-        if i < half:
-            stack.early[h] += 1
-        else:
-            stack.late[h] += 1
-    share = half / length
-    total = 0.0
+        memory.place[h, 0 if i < half else 1] += 1
     for i in range(distinct):
-        h = stack.place[i]
-        both = stack.early[h] + stack.late[h]
-        expected, other = both * share, both * (1.0 - share)
-        off = abs(stack.early[h] - expected)
-        if distinct == 2:
-            off -= min(0.5, off)
-        total += off * off / expected + off * off / other
+        h = memory.used[i]
+        total += divergence(memory.place[h, 0], memory.place[h, 1], share, distinct == 2)
     return total, distinct - 1
 
 
-@njit(**_FAST)
-def stationary(rule: Any, table: Any, stack: Any, slot: int) -> bool:
+@njit(**_PART)
+def stationary(rule: Any, memory: Any, slot: int) -> bool:
     """The verdict on a pair: cached, or found by a test."""
-    if rule.oracle:
-        return bool(table.verdict[slot] != 2)
-    if table.fresh[slot] == table.tally[2]:
-        return bool(table.verdict[slot] == 1)
-    window = table.ring.shape[1]
-    seen = table.seen[slot]
-    length = min(seen, window)
+    if rule.oracle or memory.slots[slot].fresh == memory.clock[0].generation:
+        return bool(memory.slots[slot].verdict != 2)
+    return bool(judge(rule.minimum, rule.spending, memory, slot))
+
+
+@njit(**_FAST)
+def judge(minimum: int, spending: bool, memory: Any, slot: int) -> bool:
+    """Test a pair and keep the verdict."""
     verdict = 1
-    if length >= rule.minimum:
-        total, freedom = statistic(table.ring[slot], seen % window if seen > window else 0, length, stack)
+    if min(memory.slots[slot].seen, memory.ring.shape[1]) >= minimum:
+        total, freedom = statistic(memory, slot)
         row = 0
-        if rule.spending:
-            k = table.tests[slot] + 1
+        if spending:
+            k = memory.slots[slot].tests + 1
             row = 1
-            while k > 1 and row < stack.critical.shape[0] - 1:
+            while k > 1 and row < memory.critical.shape[0] - 1:
                 k >>= 1
                 row += 1
-        table.tests[slot] += 1
-        table.tally[3] += 1
-        if freedom > 0 and total >= stack.critical[row, freedom]:
+        memory.slots[slot].tests += 1
+        memory.clock[0].tests += 1
+        if freedom > 0 and total >= memory.critical[row, freedom]:
             verdict = 2
-            table.tally[4] += 1
-    table.verdict[slot] = verdict
-    table.fresh[slot] = table.tally[2]
+            memory.clock[0].alarms += 1
+    memory.slots[slot].verdict = verdict
+    memory.slots[slot].fresh = memory.clock[0].generation
     return verdict == 1
 
 
+# -- policies ----------------------------------------------------------------------------------------------------------
+
+
 @njit(**_FAST)
-def policy(rule: Any, world: Any, table: Any, stack: Any, info: int, pi: Any) -> None:
-    """Write the exploration policy of an infostate."""
-    a0 = world.info_offset[info]
-    count = world.info_offset[info + 1] - a0
+def policy(rule: Any, memory: Any, a0: int, count: int, pi: Any) -> None:
+    """Write the exploration policy of the infostate whose slots begin at `a0`."""
+    slots = memory.slots
     if rule.policy == 3:
-        softmax(table.q, a0, count, 1.0, pi)
+        softmax(slots, a0, count, 1.0, pi)
         return
     unvisited, most = 0, 0
     for a in range(count):
-        unvisited += table.n[a0 + a] == 0
-        most = max(most, table.n[a0 + a])
+        n = slots[a0 + a].n
+        unvisited += n == 0
+        most = max(most, n)
     if unvisited:
         for a in range(count):
-            pi[a] = 1.0 / unvisited if table.n[a0 + a] == 0 else 0.0
+            pi[a] = 1.0 / unvisited if slots[a0 + a].n == 0 else 0.0
         return
     if rule.policy == 2:
-        softmax(table.q, a0, count, 1.0 / max(table.tau[0], 1.0 / most), pi)
+        softmax(slots, a0, count, 1.0 / max(memory.clock[0].tau, 1.0 / most), pi)
         return
     calm = rule.policy == 0
     if calm:
         for a in range(count):
-            if not stationary(rule, table, stack, a0 + a):
+            if not stationary(rule, memory, a0 + a):
                 calm = False
                 break
     if calm:
-        softmax(table.q, a0, count, 1.0 / table.tau[0], pi)
+        softmax(slots, a0, count, 1.0 / memory.clock[0].tau, pi)
     elif rule.matching:
         total = 0.0
         for a in range(count):
-            total += table.regret[a0 + a]
+            total += slots[a0 + a].regret
         for a in range(count):
-            pi[a] = table.regret[a0 + a] / total if total > 0.0 else 1.0 / count
+            pi[a] = slots[a0 + a].regret / total if total > 0.0 else 1.0 / count
     else:
-        softmax(table.q, a0, count, float(most), pi)
+        softmax(slots, a0, count, float(most), pi)
 
 
-@njit(**_FAST)
-def softmax(q: Any, first: int, count: int, scale: float, pi: Any) -> None:
-    """Write softmax(q * scale) of neighbouring values."""
-    top = q[first]
+@njit(**_PART)
+def softmax(slots: Any, first: int, count: int, scale: float, pi: Any) -> None:
+    """Write softmax(q * scale) of neighbouring slots."""
+    top = slots[first].q
     for a in range(1, count):
-        top = max(top, q[first + a])
+        top = max(top, slots[first + a].q)
     total = 0.0
     for a in range(count):
-        pi[a] = np.exp((q[first + a] - top) * scale)
+        gap = slots[first + a].q - top
+        pi[a] = 1.0 if gap == 0.0 else np.exp(gap * scale)
         total += pi[a]
     for a in range(count):
         pi[a] /= total
 
 
-@njit(**_FAST)
+@njit(**_PART)
 def draw(pi: Any, count: int, u: float) -> int:
     """The action that the uniform `u` picks; never one of probability zero."""
     choice = 0
@@ -327,293 +399,294 @@ def draw(pi: Any, count: int, u: float) -> int:
     return choice
 
 
+# -- moving on ---------------------------------------------------------------------------------------------------------
+
+
 @njit(**_FAST)
-def settle(rule: Any, world: Any, table: Any, stack: Any, player: int, d: int, rng: Any) -> Any:
+def settle(rule: Any, world: Any, memory: Any, frames: Any, player: int, d: int, rng: Any) -> Any:
     """In the tree, let nature and the others move in frame d until `player` must.
 
     Returns (what the player was paid on the way, its infostate or -1 at the end).
     """
-    node, paid = stack.node[d], 0.0
-    while world.kind[node] != 2:
-        if world.kind[node] == 0:
+    node, paid = frames.node[d], 0.0
+    while world.kind[node] != LEAF:
+        if world.kind[node] == CHANCE:
             node = nature(world, node, rng.random())
         else:
             info = world.node_info[node]
             if world.info_player[info] == player:
-                stack.node[d] = node
+                frames.node[d] = node
                 return paid, int(info)
-            policy(rule, world, table, stack, info, stack.other)
             a0 = world.info_offset[info]
             count = world.info_offset[info + 1] - a0
+            policy(rule, memory, a0, count, frames.other)
             if rule.opponent:
                 for a in range(count):
-                    table.c[a0 + a] += stack.other[a]
-            node = world.first_child[node] + draw(stack.other, count, rng.random())
+                    memory.slots[a0 + a].c += frames.other[a]
+            node = world.first_child[node] + draw(frames.other, count, rng.random())
         paid += world.reward[node, player]
-    stack.node[d] = node
+    frames.node[d] = node
     return paid, -1
 
 
 @njit(**_FAST)
-def reset(rule: Any, world: Any, table: Any, stack: Any, player: int, rng: Any) -> Any:
-    """Start an episode in frame 0; player 0 of a stack begins with the process, the others with the game.
+def reset(rule: Any, world: Any, memory: Any, frames: Any, player: int, rng: Any) -> int:
+    """Start an episode in frame 0 and return the infostate, or -1: the game may end before the player is asked.
 
-    Returns (what nature paid, infostate or -1).
+    Player 0 of a stack begins with the process, the others with the game.
     """
     if world.process != 0 and player == 0:
         for k in range(4):
-            stack.u[k] = rng.random()
-        begin(world, stack.body[0], stack.u)
-        stack.node[0] = -1
-        return 0.0, look(world, stack.body[0])
-    stack.node[0] = 0
-    paid, info = settle(rule, world, table, stack, player, 0, rng)
-    return paid + world.reward[0, player], info
+            frames.u[k] = rng.random()
+        begin(world, frames.body[0], frames.u)
+        frames.node[0] = -1
+        return int(look(world, frames.body[0]))
+    frames.node[0] = 0
+    return int(settle(rule, world, memory, frames, player, 0, rng)[1])
 
 
-@njit(**_FAST)
-def advance(rule: Any, world: Any, table: Any, stack: Any, player: int, d: int, action: int, rng: Any) -> Any:
+@njit(**_PART)
+def advance(rule: Any, world: Any, memory: Any, frames: Any, player: int, d: int, action: int, rng: Any) -> Any:
     """Apply an action in frame d and move on until the player must move again; the result stands in frame d + 1.
 
     Returns (reward, infostate or -1 at the end).
     """
-    table.tally[1] += 1
-    if stack.node[d] >= 0:
-        node = world.first_child[stack.node[d]] + action
-        stack.node[d + 1] = node
-        paid, info = settle(rule, world, table, stack, player, d + 1, rng)
-        return paid + world.reward[node, player], info
-    body = stack.body[d + 1]
-    body[:] = stack.body[d]
-    paid, over = act(world, body, action, rng.random())
-    if rule.end > 0.0 and rng.random() < rule.end:
-        over = True
-    if body[4] >= rule.limit:
-        over = True
-    stack.node[d + 1] = -1
-    if not over:
-        return paid, look(world, body)
-    if len(world.kind) == 0:
-        return paid, -1
-    stack.node[d + 1] = 0
-    more, info = settle(rule, world, table, stack, player, d + 1, rng)
-    return paid + more + world.reward[0, player], info
+    memory.clock[0].nodes += 1
+    paid = 0.0
+    if frames.node[d] >= 0:
+        frames.node[d + 1] = world.first_child[frames.node[d]] + action
+    else:
+        body = frames.body[d + 1]
+        body[:] = frames.body[d]
+        paid, over = act(world, body, action, rng.random())
+        if rule.end > 0.0 and rng.random() < rule.end:
+            over = True
+        frames.node[d + 1] = -1
+        if not over and body[STEPS] < rule.limit:
+            return paid, int(look(world, body))
+        if len(world.kind) == 0:
+            return paid, -1
+        frames.node[d + 1] = 0
+    paid += world.reward[frames.node[d + 1], player]
+    more, info = settle(rule, world, memory, frames, player, d + 1, rng)
+    return paid + more, info
 
 
 @njit(**_FAST)
-def fingerprint(world: Any, stack: Any, d: int, paid: float, info: int) -> int:
-    """The id that D remembers: of the hidden state in frame d, or of the reward at the end."""
+def fingerprint(world: Any, frames: Any, d: int, paid: float, info: int) -> int:
+    """The id that is remembered: of the hidden state in frame d, or of the reward at the end."""
     if info < 0:
         return int(np.int64((scramble(bits(paid)) >> np.uint64(2)) << np.uint64(1)) | np.int64(1 << 62))
-    if stack.node[d] >= 0:
-        return int(2 * stack.node[d])
-    return int(identify(world, stack.body[d]))
+    if frames.node[d] >= 0:
+        return int(2 * frames.node[d])
+    return int(identify(world, frames.body[d]))
+
+
+# -- learners ----------------------------------------------------------------------------------------------------------
 
 
 @njit(**_FAST)
-def open_frame(rule: Any, world: Any, table: Any, stack: Any, d: int, info: int, rng: Any) -> None:
-    """Prepare the visit of an infostate: its policy, and the action that is followed in any case."""
-    policy(rule, world, table, stack, info, stack.pi[d])
-    count = world.info_offset[info + 1] - world.info_offset[info]
-    stack.info[d] = info
-    stack.sampled[d] = draw(stack.pi[d], count, rng.random())
-    stack.turn[d] = 0
-
-
-@njit(**_FAST)
-def visit(rule: Any, world: Any, table: Any, stack: Any, player: int, info: int, now: int, rng: Any) -> None:
+def visit(rule: Any, world: Any, memory: Any, frames: Any, player: int, info: int, now: int, rng: Any) -> None:
     """Visit an infostate and all that it expands (section 4.3): queries first, updates after all recursion."""
-    d = 0
-    open_frame(rule, world, table, stack, 0, info, rng)
+    d, opened = 0, False
+    frames.info[0] = info
+    slots = memory.slots
     while d >= 0:
-        info = stack.info[d]
+        info = frames.info[d]
         a0 = world.info_offset[info]
         count = world.info_offset[info + 1] - a0
-        a = stack.turn[d]
+        if not opened:
+            policy(rule, memory, a0, count, frames.pi[d])
+            frames.sampled[d] = draw(frames.pi[d], count, rng.random())
+            frames.turn[d] = 0
+            opened = True
+        a = frames.turn[d]
         if a == count:
-            update(rule, world, table, stack, d, now)
+            update(rule, world.info_offset, memory, frames, d, now)
             d -= 1
             continue
-        stack.turn[d] = a + 1
+        frames.turn[d] = a + 1
         slot = a0 + a
-        nonstationary = rule.expand_all or not stationary(rule, table, stack, slot)
-        expand = a == stack.sampled[d] or (nonstationary and table.expanded[slot] != now)
+        nonstationary = rule.expand_all or not stationary(rule, memory, slot)
+        expand = a == frames.sampled[d] or (nonstationary and slots[slot].expanded != now)
         if rule.expand_all and not expand:
-            stack.child[d, a] = -2
+            frames.child[d, a] = -2
             continue
-        paid, below = advance(rule, world, table, stack, player, d, a, rng)
-        stack.reward[d, a] = paid
-        stack.child[d, a] = below
+        paid, below = advance(rule, world, memory, frames, player, d, a, rng)
+        frames.reward[d, a] = paid
+        frames.child[d, a] = below
         if not (rule.oracle or rule.expand_all):
-            window = table.ring.shape[1]
-            table.ring[slot, table.seen[slot] % window] = fingerprint(world, stack, d + 1, paid, below)
-            table.seen[slot] += 1
+            seen = fingerprint(world, frames, d + 1, paid, below)
+            remember(slots, memory.counts, memory.ring, slot, seen)
         if below < 0:
             continue
         b0 = world.info_offset[below]
-        for b in range(world.info_offset[below + 1] - b0):
-            stack.old[d, a, b] = table.q[b0 + b]
+        width = world.info_offset[below + 1] - b0
+        for b in range(width):
+            frames.old[d, a, b] = slots[b0 + b].q
         if expand:
-            table.expanded[slot] = now
-            if rule.correction == 2:
-                policy(rule, world, table, stack, below, stack.before[d, a])
+            slots[slot].expanded = now
+            if rule.correction == POLICY:
+                policy(rule, memory, b0, width, frames.before[d, a])
             d += 1
-            open_frame(rule, world, table, stack, d, below, rng)
+            frames.info[d] = below
+            opened = False
 
 
 @njit(**_FAST)
-def update(rule: Any, world: Any, table: Any, stack: Any, d: int, now: int) -> None:
+def update(rule: Any, info_offset: Any, memory: Any, frames: Any, d: int, now: int) -> None:
     """Move the values of all actions queried in frame d towards their targets."""
-    info = stack.info[d]
-    a0 = world.info_offset[info]
-    count = world.info_offset[info + 1] - a0
+    info, slots = frames.info[d], memory.slots
+    a0 = info_offset[info]
+    count = info_offset[info + 1] - a0
     value = 0.0
     for a in range(count):
-        below, slot = stack.child[d, a], a0 + a
+        below, slot = frames.child[d, a], a0 + a
         if below == -2:
             continue
-        target = stack.reward[d, a]
+        target = frames.reward[d, a]
         if below >= 0:
-            b0 = world.info_offset[below]
-            width = world.info_offset[below + 1] - b0
-            top = stack.old[d, a, 0]
+            b0 = info_offset[below]
+            width = info_offset[below + 1] - b0
+            top = frames.old[d, a, 0]
             for b in range(1, width):
-                top = max(top, stack.old[d, a, b])
+                top = max(top, frames.old[d, a, b])
             bootstrap = top
-            nonstationary = rule.expand_all or not stationary(rule, table, stack, slot)
+            nonstationary = rule.expand_all or not stationary(rule, memory, slot)
             # A child that was never updated has no target to correct by (its infostate recurs in the episode).
-            if nonstationary and table.updated[slot] != now and (rule.correction == 0 or table.n[b0] > 0):
-                bootstrap = correct(rule, table, stack, d, a, b0, width, top)
+            if nonstationary and slots[slot].updated != now and (rule.correction == PUBLISHED or slots[b0].n > 0):
+                bootstrap = correct(rule.correction, slots, frames.old[d, a], frames.before[d, a], b0, width, top)
             target += bootstrap
-        n = table.n[slot]
-        table.q[slot] = (n * table.q[slot] + target) / (n + 1)
-        table.n[slot] = n + 1
-        table.x[slot] = target
-        table.updated[slot] = now
-        value += stack.pi[d, a] * target
+        n = slots[slot].n
+        slots[slot].q = (n * slots[slot].q + target) / (n + 1)
+        slots[slot].n = n + 1
+        slots[slot].x = target
+        slots[slot].updated = now
+        value += frames.pi[d, a] * target
         if not rule.opponent:
-            table.c[slot] += stack.pi[d, a]
+            slots[slot].c += frames.pi[d, a]
     if rule.matching:
         for a in range(count):
-            if stack.child[d, a] != -2:
-                table.regret[a0 + a] = max(0.0, table.regret[a0 + a] + table.x[a0 + a] - value)
+            if frames.child[d, a] != -2:
+                slots[a0 + a].regret = max(0.0, slots[a0 + a].regret + slots[a0 + a].x - value)
 
 
-@njit(**_FAST)
-def correct(rule: Any, table: Any, stack: Any, d: int, a: int, b0: int, width: int, top: float) -> float:
+@njit(**_PART)
+def correct(correction: int, slots: Any, old: Any, before: Any, b0: int, width: int, top: float) -> float:
     """The child's value just found, in place of its average: by the latest target of its actions."""
-    if rule.correction == 2:
+    if correction == POLICY:
         total = 0.0
         for b in range(width):
-            total += stack.before[d, a, b] * table.x[b0 + b]
+            total += before[b] * slots[b0 + b].x
         return total
     total, ties = 0.0, 0
     for b in range(width):
-        old = stack.old[d, a, b]
-        if old == top:
+        if old[b] == top:
             ties += 1
-            if rule.correction == 1:
-                total += table.x[b0 + b]
+            if correction == GREEDY:
+                total += slots[b0 + b].x
             else:
-                n = table.n[b0 + b]
-                latest = n * table.q[b0 + b] - (n - 1) * old
-                total += top + latest - table.q[b0 + b]
+                n, q = slots[b0 + b].n, slots[b0 + b].q
+                total += top + (n * q - (n - 1) * old[b]) - q
     return total / ties
 
 
-@njit(**_FAST)
-def tick(rule: Any, table: Any) -> None:
+@njit(**_PART)
+def tick(rule: Any, memory: Any) -> None:
     """Close an iteration: count it and cool down."""
-    table.tally[0] += 1
-    if table.tally[0] % rule.every == 0:
-        table.tau[0] *= rule.decay
+    memory.clock[0].iterations += 1
+    if memory.clock[0].iterations % rule.every == 0:
+        memory.clock[0].tau *= rule.decay
 
 
 @njit(**_FAST)
-def branch(rule: Any, world: Any, table: Any, stack: Any, budget: int, end: int, rng: Any) -> None:
-    """Iterations of ABCs or MAX-CFR until `budget` nodes are touched or `end` iterations are done (all time)."""
-    while table.tally[1] < budget and table.tally[0] < end:
+def branch(rule: Any, world: Any, memory: Any, frames: Any, budget: int, end: int, rng: Any) -> None:
+    """Iterations of ABCs or MAX-CFR until `budget` nodes are touched or `end` iterations are done (of all time)."""
+    while memory.clock[0].nodes < budget and memory.clock[0].iterations < end:
         if not (rule.oracle or rule.expand_all) and rng.random() < rule.clearing:
-            table.tally[2] += 1
+            memory.clock[0].generation += 1
         for player in range(world.n_players):
-            _, info = reset(rule, world, table, stack, player, rng)
+            info = reset(rule, world, memory, frames, player, rng)
             if info >= 0:
-                visit(rule, world, table, stack, player, info, table.tally[0] + 1, rng)
-        tick(rule, table)
+                visit(rule, world, memory, frames, player, info, memory.clock[0].iterations + 1, rng)
+        tick(rule, memory)
 
 
 @njit(**_FAST)
-def follow(rule: Any, world: Any, table: Any, stack: Any, budget: int, end: int, rng: Any) -> None:
+def follow(rule: Any, world: Any, memory: Any, frames: Any, budget: int, end: int, rng: Any) -> None:
     """Iterations of Boltzmann Q-learning: one trajectory a player, the action taken is updated at once."""
-    while table.tally[1] < budget and table.tally[0] < end:
+    slots = memory.slots
+    while memory.clock[0].nodes < budget and memory.clock[0].iterations < end:
         for player in range(world.n_players):
-            _, info = reset(rule, world, table, stack, player, rng)
+            info = reset(rule, world, memory, frames, player, rng)
             while info >= 0:
                 a0 = world.info_offset[info]
                 count = world.info_offset[info + 1] - a0
-                policy(rule, world, table, stack, info, stack.pi[0])
-                action = draw(stack.pi[0], count, rng.random())
-                target, below = advance(rule, world, table, stack, player, 0, action, rng)
+                policy(rule, memory, a0, count, frames.pi[0])
+                action = draw(frames.pi[0], count, rng.random())
+                target, below = advance(rule, world, memory, frames, player, 0, action, rng)
                 seen = below
-                if below < 0 and rule.late and world.process == 2 and stack.node[1] < 0:
-                    seen = look(world, stack.body[1])
+                if below < 0 and rule.late and world.process == CARTPOLE and frames.node[1] < 0:
+                    seen = look(world, frames.body[1])
                 if seen >= 0:
                     b0 = world.info_offset[seen]
-                    top = table.q[b0]
+                    top = slots[b0].q
                     for b in range(b0 + 1, world.info_offset[seen + 1]):
-                        top = max(top, table.q[b])
+                        top = max(top, slots[b].q)
                     target += top
                 slot = a0 + action
-                n = table.n[slot]
-                table.q[slot] = (n * table.q[slot] + target) / (n + 1)
-                table.n[slot] = n + 1
+                n = slots[slot].n
+                slots[slot].q = (n * slots[slot].q + target) / (n + 1)
+                slots[slot].n = n + 1
                 if not rule.opponent:
-                    policy(rule, world, table, stack, info, stack.pi[0])
+                    policy(rule, memory, a0, count, frames.pi[0])
                     for a in range(count):
-                        table.c[a0 + a] += stack.pi[0, a]
-                stack.node[0] = stack.node[1]
-                stack.body[0] = stack.body[1]
+                        slots[a0 + a].c += frames.pi[0, a]
+                frames.node[0] = frames.node[1]
+                frames.body[0] = frames.body[1]
                 info = below
-        tick(rule, table)
+        tick(rule, memory)
 
 
 @njit(**_FAST)
-def outcome(rule: Any, world: Any, table: Any, stack: Any, budget: int, end: int, rng: Any) -> None:
+def outcome(rule: Any, world: Any, memory: Any, frames: Any, budget: int, end: int, rng: Any) -> None:
     """Iterations of outcome sampling: one trajectory a player, valued by importance weights (section 4.5)."""
-    while table.tally[1] < budget and table.tally[0] < end:
+    slots = memory.slots
+    while memory.clock[0].nodes < budget and memory.clock[0].iterations < end:
         for player in range(world.n_players):
-            _, info = reset(rule, world, table, stack, player, rng)
+            info = reset(rule, world, memory, frames, player, rng)
             d = 0
             while info >= 0:
                 a0 = world.info_offset[info]
                 count = world.info_offset[info + 1] - a0
-                stack.info[d] = info
-                policy(rule, world, table, stack, info, stack.pi[d])
-                for a in range(count):  # what is followed: a mixture with uniform play
-                    stack.old[d, 0, a] = rule.explore / count + (1.0 - rule.explore) * stack.pi[d, a]
-                action = draw(stack.old[d, 0], count, rng.random())
-                stack.sampled[d] = action
-                stack.reward[d, 0], info = advance(rule, world, table, stack, player, d, action, rng)
+                frames.info[d] = info
+                policy(rule, memory, a0, count, frames.pi[d])
+                followed = frames.old[d, 0]  # a mixture with uniform play
+                for a in range(count):
+                    followed[a] = rule.explore / count + (1.0 - rule.explore) * frames.pi[d, a]
+                action = draw(followed, count, rng.random())
+                frames.sampled[d] = action
+                frames.reward[d, 0], info = advance(rule, world, memory, frames, player, d, action, rng)
                 d += 1
             reach = 1.0
             for i in range(d):
-                reach *= stack.old[i, 0, stack.sampled[i]]
-                stack.before[i, 0, 0] = reach
+                reach *= frames.old[i, 0, frames.sampled[i]]
+                frames.before[i, 0, 0] = reach
             value = 0.0
             for i in range(d - 1, -1, -1):
-                info, action = stack.info[i], stack.sampled[i]
+                info, action = frames.info[i], frames.sampled[i]
                 a0 = world.info_offset[info]
                 if i < d - 1:
-                    later = stack.sampled[i + 1]
-                    value *= stack.pi[i + 1, later] / stack.old[i + 1, 0, later]
+                    later = frames.sampled[i + 1]
+                    value *= frames.pi[i + 1, later] / frames.old[i + 1, 0, later]
                 if i == d - 1 or not rule.late:
-                    value += stack.reward[i, 0]
-                table.q[a0 + action] += value / stack.before[i, 0, 0]
+                    value += frames.reward[i, 0]
+                slots[a0 + action].q += value / frames.before[i, 0, 0]
                 for a in range(world.info_offset[info + 1] - a0):
-                    table.n[a0 + a] += 1
+                    slots[a0 + a].n += 1
                     if not rule.opponent:
-                        table.c[a0 + a] += stack.pi[i, a]
-        tick(rule, table)
+                        slots[a0 + a].c += frames.pi[i, a]
+        tick(rule, memory)
 
 
 @njit(**_FAST)

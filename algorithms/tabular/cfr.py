@@ -155,9 +155,7 @@ class _Sequences:
         if self.form.payoffs is not None:
             iterate_pairs(plexes, self.form.payoffs, players, *options)
             return
-        iterate_leaves(
-            plexes, self.form.last, self.form.chance, self.utility, self.plans, self.base, players, *options
-        )
+        iterate_leaves(plexes, self.form.last, self.form.chance, self.utility, self.plans, self.base, players, *options)
 
     def _by_slot(self, which: int) -> Array:
         return self.form.weights(tuple(player[which] for player in self.players))

@@ -141,6 +141,11 @@ def count(name: str, number: Any) -> int:
     Raises:
         ValueError: naming `name`, for anything else.
     """
-    if isinstance(number, bool) or not isinstance(number, int | float | np.integer) or number < 0 or number != int(number):
+    if (
+        isinstance(number, bool)
+        or not isinstance(number, int | float | np.integer)
+        or number < 0
+        or number != int(number)
+    ):
         raise ValueError(f"{name} must be a whole number of at least 0, got {number!r}")
     return int(number)

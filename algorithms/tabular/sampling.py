@@ -55,7 +55,9 @@ def board(game: FlatGame) -> Board:
 
 
 @njit(**_FAST)
-def settle(board: Any, node: int, player: int, regret: Any, average: Any, scratch: Any, hedge: bool, opponent: bool, rng: Any) -> int:
+def settle(
+    board: Any, node: int, player: int, regret: Any, average: Any, scratch: Any, hedge: bool, opponent: bool, rng: Any
+) -> int:
     """Let nature and the others move from `node` until `player` must, or the game is over."""
     nodes = board.nodes
     while True:
@@ -154,9 +156,7 @@ def external(
                 begins[i] = count
                 child = nodes[node, 1]
                 for a in range(nodes[node, 2]):
-                    entries[count] = settle(
-                        board, child + a, player, regret, average, weights, hedge, opponent, rng
-                    )
+                    entries[count] = settle(board, child + a, player, regret, average, weights, hedge, opponent, rng)
                     count += 1
                 i += 1
             touched += count - 1

@@ -223,7 +223,15 @@ def best_value(plex: Any, g: Any, v: Any) -> float:
 
 @njit(**_FAST)
 def iterate_pairs(
-    plexes: Any, payoffs: Any, players: Any, start: int, end: int, plus: bool, power: Any, discount: Any, alternate: bool
+    plexes: Any,
+    payoffs: Any,
+    players: Any,
+    start: int,
+    end: int,
+    plus: bool,
+    power: Any,
+    discount: Any,
+    alternate: bool,
 ) -> None:
     """Iterations `start` to `end - 1` (counted from 1) of CFR for two players in sequence form.
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from walras.envs.game import Array
 from walras.algorithms.tabular.sweeps import factors
+from walras.envs.game import Array
 from walras.envs.tabular.flat import LEAF, FlatGame
 
 _FAST: Any = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}, "cache": True}

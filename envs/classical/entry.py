@@ -15,7 +15,7 @@ _MANKIW = "Mankiw and Whinston (1986), RAND Journal of Economics 17"
 _DIXIT = "Dixit and Shapiro (1986): others' entry leaves a seller indifferent"
 
 
-class SellerEntry(StageGame, Deterministic[StageState]):
+class MarketEntry(StageGame, Deterministic[StageState]):
     """Sellers enter a market or stay out, all at once; entering costs a `fee`.
 
     ## Description

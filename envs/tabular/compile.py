@@ -185,6 +185,7 @@ class _Growth:
         self.count = 1
         self.batches = [_Batch(np.array([-1]), np.ones(1), np.array([-1]))]
         self.decisions: list[tuple[Array, Array, Array]] = []
+        self.seen: dict[int, bytes] = {}
         self.payments: list[tuple[Array, Array]] = []
 
     def check(self, more: float) -> None:
@@ -213,6 +214,13 @@ class _Growth:
     def decide(self, nodes: Array, player: Array, keys: Array) -> None:
         """Say who moves at `nodes`, and give their infostates keys that no other infostate has."""
         self.decisions.append((nodes, player, keys))
+
+    def show(self, keys: Array, parts: list[Array]) -> None:
+        """Keep what a player observes at the infostates with these keys; `parts` are rows (B, ...) beside the keys."""
+        different, first = np.unique(keys, return_index=True)
+        rows = [np.ascontiguousarray(part[first]).reshape(len(first), -1) for part in parts]
+        for i, key in enumerate(different.tolist()):
+            self.seen[key] = b"".join(row[i].tobytes() for row in rows)
 
     def finish(self, labels: list[str] | None = None, tensors: list[Any] | None = None) -> FlatGame:
         """Renumber breadth first, number infostates and slots, and check that equal infostates offer equal actions."""
@@ -275,6 +283,7 @@ class _Growth:
             info_player=info_player,
             info_offset=offset,
             info_actions=actions,
+            observations=tuple(self.seen[k] for k in source) if self.seen else None,
             labels=None if labels is None else tuple(labels[k] for k in source),
             tensors=None if tensors is None else np.array([tensors[k] for k in source], np.float32),
         )
@@ -444,6 +453,7 @@ class _Rules:
                         f"movers: nobody is to move after {step} steps of {self.name}, and it has not ended"
                     )
                 view, views = self._look(state, memory, menu.movers, views)
+                self._show(growth, state, menu.movers, view)
                 nodes, state, memory = self._act(growth, nodes, state, menu, view)
             step += 1
         return growth.finish()
@@ -486,6 +496,17 @@ class _Rules:
                 view[:, k] = codes + views
                 views += found
         return view, views
+
+    def _show(self, growth: _Growth, state: Any, movers: Array, view: Array) -> None:
+        """Keep the observations of those who are to move, as their seats receive them."""
+        for role in self.game.roles:
+            seen = cast_observation(role.observation_space, self.game.observe(state, role.name))
+            parts = list(seen.values()) if isinstance(seen, dict) else [seen]
+            for i, agent in enumerate(role.agents):
+                k = self.game.seat[agent][2]
+                asked = np.flatnonzero(movers[:, k])
+                if len(asked):
+                    growth.show(view[asked, k], [part[asked, i] for part in parts])
 
     def _act(self, growth: _Growth, nodes: Array, state: Any, menu: Any, view: Array) -> tuple[Array, Any, Array]:
         """The movers decide one after another; then the rules step, a chunk at a time."""

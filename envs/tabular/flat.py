@@ -44,7 +44,9 @@ class FlatGame:
         info_player: (I,) int8.
         info_offset: (I + 1,) int32: the slots of infostate i are `info_offset[i]` to `info_offset[i + 1]`.
         info_actions: (S,) int32, the action number behind each slot, ascending within an infostate.
-        labels: (I,) texts that tell infostates apart, where the source has them, else `None`.
+        observations: (I,) the bytes of what the player observes at each infostate, for walras games, else `None`.
+        labels: (I,) the source's texts of infostates, where it has them, else `None`; infostates that were split (see
+            `compile`) share one.
         tensors: (I, d) float32 features of infostates, where the source has them, else `None`.
     """
 
@@ -61,6 +63,7 @@ class FlatGame:
     info_player: Array = field(repr=False)
     info_offset: Array = field(repr=False)
     info_actions: Array = field(repr=False)
+    observations: tuple[bytes, ...] | None = field(default=None, repr=False)
     labels: tuple[str, ...] | None = field(default=None, repr=False)
     tensors: Array | None = field(default=None, repr=False)
 
@@ -124,10 +127,13 @@ class FlatGame:
         return depth
 
     @functools.cached_property
-    def zero_sum(self) -> bool:
-        """There are two players and one loses at every leaf what the other wins."""
-        paid = self.returns[self.kind == LEAF]
-        return self.n_players == 2 and bool(np.abs(paid.sum(axis=1)).max() <= 1e-9 * max(1.0, np.abs(paid).max()))
+    def constant_sum(self) -> float | None:
+        """What two players share at every leaf, where that is always the same; else, and for other games, `None`."""
+        if self.n_players != 2:
+            return None
+        total = self.returns[self.kind == LEAF].sum(axis=1)
+        scale = 1e-9 * max(1.0, float(np.abs(self.returns).max()))
+        return float(total.mean()) if np.ptp(total) <= scale else None
 
     @functools.cached_property
     def fingerprint(self) -> str:

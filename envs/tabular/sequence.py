@@ -197,9 +197,7 @@ def _arrange(game: FlatGame, player: int, parent: Array, entries: Array) -> tupl
     order_ = np.concatenate(order)
     place = np.argsort(order_)
     slot = np.append(-1, slots.start + order_[1:] - 1).astype(np.int32)
-    plex = Treeplex(
-        np.array(groups, np.int64).reshape(-1, 4), place[parent[ranked]].astype(np.uint32), slot
-    )
+    plex = Treeplex(np.array(groups, np.int64).reshape(-1, 4), place[parent[ranked]].astype(np.uint32), slot)
     return plex, order_
 
 

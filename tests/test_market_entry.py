@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 import walras
 from walras.envs.classical.cournot import Cournot
-from walras.envs.classical.entry import SellerEntry
+from walras.envs.classical.entry import MarketEntry
 from walras.envs.play import play
 from walras.envs.tabular import LEAF, compile_game
 
 games = st.builds(
-    SellerEntry,
+    MarketEntry,
     st.integers(1, 5),
     intercept=st.floats(50.0, 100.0),
     slope=st.floats(0.5, 2.0),
@@ -95,17 +95,17 @@ def test_nobody_gains_against_the_symmetric_equilibrium(game):
 
 
 def test_the_equilibrium_earns_nothing_in_play_where_sellers_mix():
-    episodes = play("walras/SellerEntry-v0", "equilibrium", batch=50_000, seed=0)
+    episodes = play("walras/MarketEntry-v0", "equilibrium", batch=50_000, seed=0)
     assert abs(episodes.mean("seller")) < 4 * episodes.standard_error("seller")
     entered = episodes.info("seller")["enters"].mean()
-    assert entered == pytest.approx(walras.make("walras/SellerEntry-v0").likelihood, abs=0.005)
+    assert entered == pytest.approx(walras.make("walras/MarketEntry-v0").likelihood, abs=0.005)
 
 
 @pytest.mark.parametrize(
     ("fee", "sellers", "likelihood"), [(8000.0, 2, 0.0), (800.0, 2, 1.0), (2024.99, 1, 1.0), (2025.01, 1, 0.0)]
 )
 def test_sure_entry_and_sure_absence(fee, sellers, likelihood):
-    assert SellerEntry(sellers, fee=fee).likelihood == likelihood
+    assert MarketEntry(sellers, fee=fee).likelihood == likelihood
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,4 @@ def test_sure_entry_and_sure_absence(fee, sellers, likelihood):
 )
 def test_bad_parameters_are_named(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
-        SellerEntry(**bad)
+        MarketEntry(**bad)
