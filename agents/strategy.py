@@ -91,7 +91,7 @@ class TabularStrategy:
         return np.where(idle, 0, chosen)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file, the numbers as tensors and the game's text and fingerprint as JSON in its header."""
+        """Write a safetensors file, the numbers as tensors and text and fingerprint of the game in its header."""
         arrays = {"offset": self.offset, "probabilities": self.probabilities}
         save_arrays(path, KIND, arrays, {"game": self.game, "fingerprint": self.fingerprint})
 

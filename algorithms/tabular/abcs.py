@@ -380,11 +380,9 @@ class OutcomeSampling(WorldLearner):
         end: float | None = None,
         limit: int = 500,
     ) -> None:
-        """Prepare an empty table; arguments as for `ABCs`.
+        """Prepare an empty table; arguments as for `ABCs`. Published: only the last reward is passed on.
 
-        Args:
-            explore: share of uniform play, in (0, 1].
-            game, process, profile, seed, averaging, end, limit: as there. Published: only the last reward is passed on.
+        `explore` is the share of uniform play in what is followed, in (0, 1].
         """
         if not (isinstance(explore, int | float) and 0 < explore <= 1):
             raise ValueError(f"explore must lie in (0, 1], got {explore!r}")
@@ -425,8 +423,8 @@ def stationarity(game: FlatGame | None, process: MDP | None = None) -> Array:
             np.logical_or.at(answered[:, player], game.parent[start:end][passes], True)
     calm = np.ones(game.n_slots, bool)
     edges = np.flatnonzero(game.edge_slot >= 0)
-    player = game.info_player[game.info[game.parent[edges]]]
-    moved = foreign[game.parent[edges], player] | answered[edges, player]
+    mover = game.info_player[game.info[game.parent[edges]]]
+    moved = foreign[game.parent[edges], mover] | answered[edges, mover]
     calm[game.edge_slot[edges[moved]]] = False
     return np.concatenate([first, calm])
 

@@ -373,7 +373,7 @@ def policy(rule: Any, memory: Any, a0: int, count: int, pi: Any) -> None:
 
 @njit(**_PART)
 def softmax(slots: Any, first: int, count: int, scale: float, pi: Any) -> None:
-    """Write softmax(q * scale) of neighbouring slots."""
+    """Write the Boltzmann law of neighbouring values, with `scale` the inverse temperature."""
     top = slots[first].q
     for a in range(1, count):
         top = max(top, slots[first + a].q)

@@ -1,4 +1,4 @@
-"""What the tabular learners share: running in slices that can be interrupted, and files that resume to the same bits."""
+"""What the tabular learners share: work in slices that can be interrupted, and files that resume to the same bits."""
 
 from __future__ import annotations
 
@@ -141,11 +141,7 @@ def count(name: str, number: Any) -> int:
     Raises:
         ValueError: naming `name`, for anything else.
     """
-    if (
-        isinstance(number, bool)
-        or not isinstance(number, int | float | np.integer)
-        or number < 0
-        or number != int(number)
-    ):
+    numeric = isinstance(number, int | float | np.integer) and not isinstance(number, bool)
+    if not numeric or not 0 <= number < 2**62 or number != int(number):
         raise ValueError(f"{name} must be a whole number of at least 0, got {number!r}")
     return int(number)

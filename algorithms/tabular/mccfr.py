@@ -1,6 +1,7 @@
 """External-sampling Monte Carlo CFR on flat games: every action of one player, one sampled action of all others.
 
-Lanctot, Waugh, Zinkevich and Bowling (2009), "Monte Carlo Sampling for Regret Minimization in Extensive Games", NIPS 22.
+Lanctot, Waugh, Zinkevich and Bowling (2009), "Monte Carlo Sampling for Regret Minimization in Extensive
+Games", NIPS 22.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Tree(NamedTuple):
 
 
 def prepare(game: FlatGame) -> tuple[Tree, Array, Array]:
-    """The tree, (X,) probabilities of all edges under the uniform strategy, and (N, n) values with the leaves' in place.
+    """The tree, (X,) uniform probabilities of all edges, and (N, n) values with the leaves' in place.
 
     The first S probabilities are the strategy's; nature's follow, and one in the last place.
 

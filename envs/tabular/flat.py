@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -90,7 +90,7 @@ class FlatGame:
     @functools.cached_property
     def n_actions(self) -> Array:
         """(I,) int32: how many actions each infostate has."""
-        return cast(Array, np.diff(self.info_offset))
+        return np.diff(self.info_offset)
 
     @functools.cached_property
     def slot_info(self) -> Array:

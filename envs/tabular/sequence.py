@@ -185,7 +185,7 @@ def _arrange(game: FlatGame, player: int, parent: Array, entries: Array) -> tupl
     lengths[holder[1:], np.arange(1, offset[-1]) - offset[holder[1:]]] = entries[1:]
     ranked = np.lexsort((*lengths.T, actions, depth))
     kinds = np.stack([depth[ranked], actions[ranked]], axis=1)
-    starts = np.flatnonzero(np.append(True, (np.diff(kinds, axis=0) != 0).any(axis=1))) if len(ranked) else []
+    starts: Any = np.flatnonzero(np.append(True, (np.diff(kinds, axis=0) != 0).any(axis=1))) if len(ranked) else []
     groups, order = [], [np.zeros(1, np.int64)]
     done = 1
     for begin, end in zip(starts, [*starts[1:], len(ranked)], strict=True):
