@@ -25,11 +25,12 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from walras.agents.strategy import TabularStrategy
 from walras.algorithms.tabular.learner import Progress, TabularLearner, as_flat, count, sliced
 from walras.envs.arguments import whole
 from walras.envs.game import Array
 from walras.envs.tabular.flat import FlatGame
-from walras.envs.tabular.mdp import MDP, CartPole, FiniteMDP
+from walras.envs.tabular.mdp import MDP, CartPole, as_process
 
 Profile = Literal["corrected", "published"]
 Averaging = Literal["opponent", "published"]
@@ -55,7 +56,7 @@ class WorldLearner(TabularLearner):
     """Temperature at the start, its decay, and how many iterations pass between two decays."""
 
     def _prepare(
-        self, game: Any, process: MDP | None, *, profile: str, seed: int, end: float | None, limit: int, **rest: Any
+        self, game: Any, process: Any, *, profile: str, seed: int, end: float | None, limit: int, **rest: Any
     ) -> None:
         """Check the arguments, settle what the profile decides, and make the tables; `rest` is the learner's own."""
         from walras.algorithms.tabular import branching
@@ -67,10 +68,12 @@ class WorldLearner(TabularLearner):
             rest[name] = _PROFILES[profile][name] if rest[name] is None else rest[name]
             if rest[name] not in _CHOICES[name]:
                 raise ValueError(f"{name} must be one of {_CHOICES[name]}, got {rest[name]!r}")
-        if process is not None and not isinstance(process, MDP):
-            raise TypeError(f"process: a FiniteMDP or a CartPole is needed, got {process!r}")
+        if type(game).__name__ == "Stacked":
+            if process is not None:
+                raise TypeError(f"process: {game!r} has one already")
+            game, process, end, limit = game.game.flat, game.process, game.end if end is None else end, game.limit
         self._flat = None if game is None else as_flat(game)
-        self.process = process
+        self.process = process = None if process is None else as_process(process)
         if end is None:
             end = 0.0 if not isinstance(process, CartPole) else 0.005 if self._flat is None else 0.01
         if not 0.0 <= end < 1.0:
@@ -188,6 +191,17 @@ class WorldLearner(TabularLearner):
         most = np.maximum.reduceat(self.memory_.slots["n"], offset[:-1])[holder]
         return self.memory_.slots["q"] * most
 
+    @property
+    def strategy_(self) -> TabularStrategy:
+        """An agent for every seat of the world: the process by `policy_`, the game by `average_`."""
+        if self.process is None:
+            return TabularStrategy.of(self.game, self.average_)
+        probabilities = self.policy_
+        if self._flat is not None:
+            probabilities[len(probabilities) - self._flat.n_slots :] = self.average_
+        names = [self.process.name] + ([] if self._flat is None else [self._flat.name])
+        return TabularStrategy(self.world.info_offset, probabilities, " before ".join(names), self._identity())
+
     def process_return(self, episodes: int = 10, *, limit: int = 200, seed: int = 0) -> float:
         """Mean return of the process under `policy_`, over simulated episodes without random end.
 
@@ -245,7 +259,7 @@ class ABCs(WorldLearner):
         self,
         game: Any = None,
         *,
-        process: MDP | None = None,
+        process: Any = None,
         profile: Profile = "corrected",
         seed: int = 0,
         correction: Literal["policy", "greedy", "published"] | None = None,
@@ -264,8 +278,8 @@ class ABCs(WorldLearner):
         """Prepare an empty table.
 
         Args:
-            game: a `FlatGame`, or anything that `compile_game` takes; `None` for a process alone.
-            process: what player 0 goes through before the game, or alone.
+            game: a `FlatGame`, or anything that `compile_game` takes; a `Stacked` game; `None` for a process alone.
+            process: what player 0 goes through before the game, or alone: anything that `as_process` takes.
             profile: `"corrected"` or `"published"`; decides what the next three arguments leave open.
             seed: of all random numbers.
             correction: `"policy"`, `"greedy"` or `"published"` (section 4.3).
@@ -322,7 +336,7 @@ class MaxCFR(WorldLearner):
         self,
         game: Any = None,
         *,
-        process: MDP | None = None,
+        process: Any = None,
         profile: Profile = "corrected",
         seed: int = 0,
         correction: Literal["policy", "greedy", "published"] | None = None,
@@ -348,7 +362,7 @@ class BoltzmannQ(WorldLearner):
         self,
         game: Any = None,
         *,
-        process: MDP | None = None,
+        process: Any = None,
         profile: Profile = "corrected",
         seed: int = 0,
         averaging: Averaging | None = None,
@@ -372,7 +386,7 @@ class OutcomeSampling(WorldLearner):
         self,
         game: Any = None,
         *,
-        process: MDP | None = None,
+        process: Any = None,
         profile: Profile = "corrected",
         seed: int = 0,
         averaging: Averaging | None = None,
@@ -429,4 +443,3 @@ def stationarity(game: FlatGame | None, process: MDP | None = None) -> Array:
     return np.concatenate([first, calm])
 
 
-__all__ = ["ABCs", "BoltzmannQ", "FiniteMDP", "MaxCFR", "OutcomeSampling", "WorldLearner", "stationarity"]

@@ -12,9 +12,12 @@ from typing import NamedTuple
 from walras.benchmarks.suite import Cost, Suite, closest
 
 _ENTRIES: dict[str, str] = {
+    "abcs": "walras.benchmarks.suites.abcs:SUITE",
+    "abcs-stacked": "walras.benchmarks.suites.abcs_stacked:SUITE",
     "auctions": "walras.benchmarks.suites.auctions:SUITE",
     "auction-learning": "walras.benchmarks.suites.learning:SUITE",
     "classical-games": "walras.benchmarks.suites.classical:SUITE",
+    "tabular-speed": "walras.benchmarks.suites.tabular_speed:SUITE",
     "doors-speed": "walras.benchmarks.suites.speed:SUITE",
     "bench-reliability": "walras.benchmarks.suites.reliability:SUITE",
     "bench-selftest": "walras.benchmarks.suites.selftest:SUITE",
