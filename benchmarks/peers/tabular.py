@@ -6,8 +6,8 @@ OpenSpiel 2.0 (arXiv 1908.09453); LiteEFG 1.0 (arXiv 2407.20351).
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
-from typing import Any
 
 from walras.benchmarks.peers.stopwatch import Play
 
@@ -59,13 +59,12 @@ def python_cfr(game: str) -> Play:
 
 def liteefg_cfr(game: str) -> Play:
     """LiteEFG's CFR, on the game it makes from OpenSpiel's."""
-    import LiteEFG
     import pyspiel
-    from LiteEFG.baselines.CFR import graph
 
+    library, baseline = (importlib.import_module(name) for name in ("LiteEFG", "LiteEFG.baselines.CFR"))
     with contextlib.redirect_stdout(io.StringIO()):
-        rule: Any = graph()
-        env: Any = LiteEFG.OpenSpielEnv(pyspiel.load_game(game), traverse_type="Enumerate", regenerate=True)
+        rule = baseline.graph()
+        env = library.OpenSpielEnv(pyspiel.load_game(game), traverse_type="Enumerate", regenerate=True)
         env.set_graph(rule)
 
     def play(iterations: int) -> int:

@@ -33,8 +33,8 @@ def make_learner(
 
     flat = None if game is None else cached_game(game)
     if method == "es":
-        averaging = "published" if profile == "published" else "opponent"
-        return tabular.ExternalSampling(flat, rule="hedge", averaging=averaging, seed=seed)
+        late = profile == "published"
+        return tabular.ExternalSampling(flat, rule="hedge", averaging="published" if late else "opponent", seed=seed)
     learner = getattr(tabular, METHODS[method])
     return learner(flat, process=process, profile=profile, seed=seed, **options)
 
@@ -185,7 +185,7 @@ def draw_profiles(figure: Figure, results: Mapping[str, Sequence[Record]]) -> No
 def _draw_line(axis: Any, curves: Sequence[Curve], colour: str, label: str, style: str = "-") -> None:
     import numpy as np
 
-    x = np.mean([curve.x for curve in curves], axis=0)
+    x = np.mean([np.asarray(curve.x, np.float64) for curve in curves], axis=0)
     y = np.array([curve.y for curve in curves])
     axis.plot(x, y.mean(axis=0), style, color=colour, label=label)
     axis.fill_between(x, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.15, linewidth=0)

@@ -57,7 +57,7 @@ def same_strategy(seed: int, progress: Progress, *, game: str, iterations: int) 
         if i % max(1, iterations // 20) == 0:
             progress(i / iterations, f"{i} iterations")
     theirs = from_openspiel_policy(flat, solver.average_policy()).probabilities
-    found = {form: CFR(flat, form=form).fit(iterations).average_ for form in ("sequence", "tree")}  # type: ignore[arg-type]
+    found = {form: CFR(flat, form=form).fit(iterations).average_ for form in ("sequence", "tree")}
     off = max(float(np.abs(strategy - theirs).max()) for strategy in found.values())
     return Outcome({"difference": off, "exploitability": exploitability(flat, found["sequence"])})
 
@@ -92,7 +92,7 @@ def grow(seed: int, progress: Progress, *, game: str, parameters: dict[str, Any]
     _ = flat.sequence_form
     metrics["sequence_seconds"] = time.process_time() - start
     for form in ("sequence", "tree"):
-        learner = CFR(flat, form=form).fit(1)  # type: ignore[arg-type]
+        learner = CFR(flat, form=form).fit(1)
         done, start = 0, time.process_time()
         while done == 0 or time.process_time() - start < seconds:
             step = max(1, done)
