@@ -132,6 +132,7 @@ class Frames(NamedTuple):
         pi: (D, A) float64, the policy when the frame was opened.
         reward: (D, A) float64.
         child: (D, A) int64, infostate after the action; -1 at the end, -2 where the pair was passed over.
+        opened: (D, A) bool, was the child visited?
         old: (D, A, A) float64, the child's values before the recursion.
         before: (D, A, A) float64, the child's policy before the recursion.
         other: (A,) float64, a policy of somebody else.
@@ -146,6 +147,7 @@ class Frames(NamedTuple):
     pi: Array
     reward: Array
     child: Array
+    opened: Array
     old: Array
     before: Array
     other: Array
@@ -173,8 +175,8 @@ def frames(world: World, depth: int) -> Frames:
     return Frames(
         np.zeros(depth, np.int64), np.zeros((depth, BODY)), np.zeros(depth, np.int64), np.zeros(depth, np.int64),
         np.zeros(depth, np.int64), np.zeros((depth, actions)), np.zeros((depth, actions)),
-        np.zeros((depth, actions), np.int64), np.zeros((depth, actions, actions)),
-        np.zeros((depth, actions, actions)), np.zeros(actions), np.zeros(4),
+        np.zeros((depth, actions), np.int64), np.zeros((depth, actions), np.bool_),
+        np.zeros((depth, actions, actions)), np.zeros((depth, actions, actions)), np.zeros(actions), np.zeros(4),
     )  # fmt: skip
 
 
@@ -500,6 +502,8 @@ def visit(rule: Any, world: Any, memory: Any, frames: Any, player: int, info: in
             frames.sampled[d] = draw(frames.pi[d], count, rng.random())
             frames.turn[d] = 0
             opened = True
+            if d > 0 and rule.correction == POLICY:
+                frames.before[d - 1, frames.turn[d - 1] - 1, :count] = frames.pi[d, :count]
         a = frames.turn[d]
         if a == count:
             update(rule, world.info_offset, memory, frames, d, now)
@@ -515,6 +519,7 @@ def visit(rule: Any, world: Any, memory: Any, frames: Any, player: int, info: in
         paid, below = advance(rule, world, memory, frames, player, d, a, rng)
         frames.reward[d, a] = paid
         frames.child[d, a] = below
+        frames.opened[d, a] = expand
         if not (rule.oracle or rule.expand_all):
             seen = fingerprint(world, frames, d + 1, paid, below)
             remember(slots, memory.counts, memory.ring, slot, seen)
@@ -526,8 +531,6 @@ def visit(rule: Any, world: Any, memory: Any, frames: Any, player: int, info: in
             frames.old[d, a, b] = slots[b0 + b].q
         if expand:
             slots[slot].expanded = now
-            if rule.correction == POLICY:
-                policy(rule, memory, b0, width, frames.before[d, a])
             d += 1
             frames.info[d] = below
             opened = False
@@ -553,8 +556,10 @@ def update(rule: Any, info_offset: Any, memory: Any, frames: Any, d: int, now: i
                 top = max(top, frames.old[d, a, b])
             bootstrap = top
             nonstationary = rule.expand_all or not stationary(rule, memory, slot)
-            # A child that was never updated has no target to correct by (its infostate recurs in the episode).
-            if nonstationary and slots[slot].updated != now and (rule.correction == PUBLISHED or slots[b0].n > 0):
+            # Where an infostate recurs in an episode, a pair that is open further up is not opened again: nothing new is
+            # known of its child then, by which the target could be corrected.
+            known = frames.opened[d, a] or rule.correction == PUBLISHED
+            if known and nonstationary and slots[slot].updated != now:
                 bootstrap = correct(rule.correction, slots, frames.old[d, a], frames.before[d, a], b0, width, top)
             target += bootstrap
         n = slots[slot].n

@@ -1,0 +1,384 @@
+"""ABCs and its relatives against a slow second writing of the paper's pseudocode, driven by the same random numbers.
+
+Long, because the second writing, in lists and dictionaries, stands here: it knows nothing of the compiled learners but
+the order in which they draw.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from walras.algorithms.tabular import ABCs, BoltzmannQ, ExternalSampling, MaxCFR, OutcomeSampling, stationarity
+from walras.algorithms.tabular.branching import SLOT, critical_values, memory, remember, statistic
+from walras.envs.tabular import CHANCE, DECISION, LEAF, CartPole, FiniteMDP, FlatGame, cached_game
+
+# -- the second writing ------------------------------------------------------------------------------------------------
+
+
+def pick(odds, u):
+    """The position that the uniform `u` picks; never one of probability zero."""
+    choice = None
+    for k, p in enumerate(odds):
+        if p > 0:
+            choice = k
+            u -= p
+            if u < 0:
+                break
+    return choice
+
+
+class Slow:
+    """Section 4 of the method's description, an infostate at a time; hidden states are tuples.
+
+    A hidden state is ("game", node) or ("process", state, steps). Infostates are numbered as the learners number them,
+    so that tables can be compared; values are found by (infostate, position).
+    """
+
+    def __init__(self, game, process, seed, *, correction, averaging, end=0.0, limit=500, **options):
+        self.game, self.process, self.end, self.limit = game, process, end, limit
+        self.correction, self.averaging = correction, averaging
+        self.rng = np.random.Generator(np.random.PCG64(seed))
+        self.before = 0 if process is None else len(process.n_actions)
+        widths = [] if process is None else process.n_actions.tolist()
+        self.widths = widths + ([] if game is None else game.n_actions.tolist())
+        pairs = [(i, a) for i, k in enumerate(self.widths) for a in range(k)]
+        self.Q, self.n, self.C, self.x = ({p: zero for p in pairs} for zero in (0.0, 0, 0.0, 0.0))
+        self.D = {p: [] for p in pairs}
+        self.cache, self.tau, self.iteration, self.nodes = {}, 1.0, 0, 0
+        self.window, self.least, self.level, self.clearing = 1000, 10, 0.05, 0.05
+        self.tests = self.alarms = 0
+        self.decay, self.every, self.explore, self.late = 0.99, 20, 0.6, False
+        for name, value in options.items():
+            assert hasattr(self, name)
+            setattr(self, name, value)
+
+    # The world.
+
+    def start(self, player):
+        if self.process is not None and player == 0:
+            u = [self.rng.random() for _ in range(4)]
+            state = ("process", pick(self.process.start, u[0]), 0)
+            return state, self.infostate(state)
+        state, _, done = self.move_others(("game", 0), player)
+        return state, None if done else self.infostate(state)
+
+    def infostate(self, state):
+        if state[0] == "process":
+            return int(self.process.info[state[1]])
+        return self.before + int(self.game.info[state[1]])
+
+    def next(self, state, action, player):
+        """(hidden state, reward, done) after an action and all moves of others."""
+        self.nodes += 1
+        if state[0] == "game":
+            node = int(self.game.first_child[state[1]]) + action
+            paid = self.game.reward[node, player]
+        else:
+            pair = int(self.process.action_offset[state[1]]) + action
+            rows = slice(self.process.first[pair], self.process.first[pair + 1])
+            at = self.process.first[pair] + pick(self.process.probability[rows], self.rng.random())
+            target, steps, paid = int(self.process.target[at]), state[2] + 1, float(self.process.reward[at])
+            stopped = self.end > 0 and self.rng.random() < self.end
+            if target >= 0 and not stopped and steps < self.limit:
+                return ("process", target, steps), paid, False
+            if self.game is None:
+                return None, paid, True
+            node = 0
+            paid += self.game.reward[0, player]
+        after, more, done = self.move_others(("game", node), player)
+        return after, paid + more, done
+
+    def move_others(self, state, player):
+        node, paid, flat = state[1], 0.0, self.game
+        while flat.kind[node] != LEAF:
+            children = range(flat.first_child[node], flat.first_child[node] + flat.n_children[node])
+            if flat.kind[node] == CHANCE:
+                node = children[pick(flat.edge_prob[children.start : children.stop], self.rng.random())]
+            else:
+                if flat.info_player[flat.info[node]] == player:
+                    return ("game", node), paid, False
+                info = self.before + int(flat.info[node])
+                pi = self.policy(info)
+                if self.averaging == "opponent":
+                    for a, p in enumerate(pi):
+                        self.C[info, a] += p
+                node = children[pick(pi, self.rng.random())]
+            paid += flat.reward[node, player]
+        return None, paid, True
+
+    # Policies and the test.
+
+    def softmax(self, info, scale):
+        values = [self.Q[info, a] * scale for a in range(self.widths[info])]
+        weights = [math.exp(v - max(values)) for v in values]
+        return [w / sum(weights) for w in weights]
+
+    def unvisited(self, info):
+        fresh = [self.n[info, a] == 0 for a in range(self.widths[info])]
+        return [f / sum(fresh) for f in fresh] if any(fresh) else None
+
+    def visits(self, info):
+        return max(self.n[info, a] for a in range(self.widths[info]))
+
+    def policy(self, info):
+        first = self.unvisited(info)
+        if first is not None:
+            return first
+        if all(self.stationary(info, a) for a in range(self.widths[info])):
+            return self.softmax(info, 1.0 / self.tau)
+        return self.softmax(info, self.visits(info))
+
+    def stationary(self, info, a):
+        if (info, a) not in self.cache:
+            entries = self.D[info, a][-self.window :]
+            verdict = True
+            if len(entries) >= self.least:
+                older, newer = entries[: len(entries) // 2], entries[len(entries) // 2 :]
+                kinds = sorted(set(entries))
+                table = [[half.count(kind) for kind in kinds] for half in (older, newer)]
+                verdict = bool(scipy.stats.chi2_contingency(table).pvalue > self.level)
+                self.tests += 1
+                self.alarms += not verdict
+            self.cache[info, a] = verdict
+        return self.cache[info, a]
+
+    # A visit.
+
+    def visit(self, player, state):
+        info = self.infostate(state)
+        width = range(self.widths[info])
+        pi = self.policy(info)
+        s = pick(pi, self.rng.random())
+        found = {}
+        for a in width:
+            nonstationary = not self.stationary(info, a)
+            expand = a == s or (nonstationary and (info, a) not in self.expanded)
+            if not expand and self.skips:
+                continue
+            after, r, done = self.next(state, a, player)
+            self.note(info, a, after, r)
+            if done:
+                found[a] = (r, None, None, None, False)
+                continue
+            child = self.infostate(after)
+            old = [self.Q[child, b] for b in range(self.widths[child])]
+            law = None
+            if expand:
+                self.expanded.add((info, a))
+                law = self.visit(player, after)
+            found[a] = (r, child, old, law, expand)
+        for a, (r, child, old, law, expanded) in found.items():
+            target = r
+            if child is not None:
+                target += max(old)
+                if not self.stationary(info, a) and (info, a) not in self.updated:
+                    target += self.correct(child, old, law, expanded)
+            self.learn(info, a, target)
+            if self.averaging == "published":
+                self.C[info, a] += pi[a]
+            self.updated.add((info, a))
+        return pi
+
+    skips = False
+
+    def correct(self, child, old, law, expanded):
+        greedy = [b for b, q in enumerate(old) if q == max(old)]
+        if self.correction == "published":
+            x = {b: self.n[child, b] * self.Q[child, b] - (self.n[child, b] - 1) * old[b] for b in greedy}
+            return np.mean([x[b] - self.Q[child, b] for b in greedy])
+        if not expanded:  # nothing was found out about the child on this visit
+            return 0.0
+        if self.correction == "greedy":
+            return np.mean([self.x[child, b] for b in greedy]) - max(old)
+        return sum(p * self.x[child, b] for b, p in enumerate(law)) - max(old)
+
+    def learn(self, info, a, target):
+        n = self.n[info, a]
+        self.Q[info, a] = (n * self.Q[info, a] + target) / (n + 1)
+        self.n[info, a], self.x[info, a] = n + 1, target
+
+    def note(self, info, a, after, r):
+        self.D[info, a].append(("reward", r) if after is None else after[:2])
+
+    def iterate(self, times):
+        for _ in range(times):
+            self.expanded, self.updated = set(), set()
+            self.open()
+            for player in range(1 if self.game is None else self.game.n_players):
+                state, info = self.start(player)
+                if info is not None:
+                    self.run(player, state)
+            self.iteration += 1
+            if self.iteration % self.every == 0:
+                self.tau *= self.decay
+        return self
+
+    def open(self):
+        if self.rng.random() < self.clearing:
+            self.cache.clear()
+
+    def run(self, player, state):
+        self.visit(player, state)
+
+
+class SlowMaxCFR(Slow):
+    skips = True
+
+    def stationary(self, info, a):
+        return False
+
+    def note(self, info, a, after, r):
+        pass
+
+    def open(self):
+        pass
+
+
+class SlowQ(SlowMaxCFR):
+    def policy(self, info):
+        return self.unvisited(info) or self.softmax(info, 1.0 / max(self.tau, 1.0 / self.visits(info)))
+
+    def run(self, player, state):
+        done = False
+        while not done:
+            info = self.infostate(state)
+            a = pick(self.policy(info), self.rng.random())
+            state, target, done = self.next(state, a, player)
+            if not done:
+                child = self.infostate(state)
+                target += max(self.Q[child, b] for b in range(self.widths[child]))
+            self.learn(info, a, target)
+            if self.averaging == "published":
+                for b, p in enumerate(self.policy(info)):
+                    self.C[info, b] += p
+
+
+class SlowOutcomes(SlowMaxCFR):
+    def policy(self, info):
+        return self.softmax(info, 1.0)
+
+    def run(self, player, state):
+        path, done = [], False
+        while not done:
+            info = self.infostate(state)
+            pi = self.policy(info)
+            mu = [self.explore / len(pi) + (1 - self.explore) * p for p in pi]
+            a = pick(mu, self.rng.random())
+            state, r, done = self.next(state, a, player)
+            path.append((info, a, pi, mu, r))
+        whole = math.prod(mu[a] for _, a, _, mu, _ in path)
+        for i, (info, a, pi, _, _) in enumerate(path):
+            value = 0.0
+            for j in range(i, len(path)):  # what is paid by action j, valued by the actions up to it
+                between = path[i + 1 : j + 1]
+                reach = math.prod(mu[b] for _, b, _, mu, _ in path[: j + 1])
+                if not self.late:
+                    value += path[j][4] * math.prod(law[b] for _, b, law, _, _ in between) / reach
+            if self.late:
+                value = path[-1][4] / whole * math.prod(law[b] for _, b, law, _, _ in path[i + 1 :])
+            self.Q[info, a] += value
+            for b, p in enumerate(pi):
+                self.n[info, b] += 1
+                if self.averaging == "published":
+                    self.C[info, b] += p
+
+
+def assert_same(fast, slow, tolerance=1e-12):
+    slots, pairs = fast.memory_.slots, list(slow.Q)
+    assert (fast.iteration_, fast.nodes_) == (slow.iteration, slow.nodes)
+    np.testing.assert_array_equal(slots["n"], [slow.n[p] for p in pairs])
+    scale = max(1.0, max(abs(v) for v in slow.Q.values()))
+    np.testing.assert_allclose(slots["q"], [slow.Q[p] for p in pairs], rtol=0, atol=tolerance * scale)
+    np.testing.assert_allclose(slots["c"], [slow.C[p] for p in pairs], rtol=1e-12, atol=tolerance)
+    assert fast.memory_.clock["tau"][0] == pytest.approx(slow.tau, rel=1e-12)
+
+
+LOOP = FiniteMDP(
+    "loop", start=[0.5, 0.0, 0.5, 0.0], info=[0, 0, 1, 1], n_actions=[2, 3], first=[0, 2, 4, 5, 7, 8, 10, 12, 13, 15, 17],
+    probability=[0.5, 0.5, 0.9, 0.1, 1.0, 0.3, 0.7, 1.0, 0.5, 0.5, 0.2, 0.8, 1.0, 0.6, 0.4, 0.5, 0.5],
+    target=[1, 2, 0, 3, 2, 1, 0, 3, 0, -1, 1, 2, 0, 2, 3, 3, 1],
+    reward=[0.1, 0.0, -0.2, 0.3, 0.5, 0.0, 0.1, 0.2, -0.4, 1.0, 0.0, 0.3, 0.1, 0.0, -0.1, 0.2, 0.0],
+)  # fmt: skip
+"""Four states that share two infostates and recur: the law of what is hidden moves with the policy."""
+
+
+def kuhn():
+    return cached_game("kuhn_poker")
+
+
+WORLDS = {
+    "kuhn": lambda: (kuhn(), None),
+    "leduc": lambda: (cached_game("leduc_poker"), None),
+    "three players": lambda: (cached_game("kuhn_poker(players=3)"), None),
+    "process": lambda: (None, FiniteMDP.layered(3, 4, 2)),
+    "loop": lambda: (None, LOOP),
+    "stack": lambda: (kuhn(), FiniteMDP.layered(3, 3, 2)),
+    "loop and kuhn": lambda: (kuhn(), LOOP),
+}
+
+
+@pytest.mark.parametrize("profile", ["published", "corrected", "greedy"])
+@pytest.mark.parametrize(
+    ("world", "iterations", "window"),
+    [
+        ("kuhn", 500, 1000), ("kuhn", 400, 31), ("leduc", 200, 16), ("three players", 120, 50), ("process", 400, 60),
+        ("loop", 150, 40), ("stack", 250, 64), ("loop and kuhn", 120, 50),
+    ],
+)  # fmt: skip
+def test_abcs_is_its_pseudocode(world, iterations, window, profile):
+    game, process = WORLDS[world]()
+    end, limit = (0.1, 25) if process is LOOP else (0.0, 500)
+    kind = {"profile": profile} if profile != "greedy" else {"profile": "published", "correction": "greedy"}
+    fast = ABCs(game, process=process, seed=7, window=window, end=end, limit=limit, **kind)
+    slow = Slow(
+        game, process, 7, window=window, end=end, limit=limit,
+        correction={"corrected": "policy"}.get(profile, profile),
+        averaging="opponent" if profile == "corrected" else "published",
+    )  # fmt: skip
+    fast.fit(iterations=iterations // 3).fit(iterations=iterations - iterations // 3)
+    slow.iterate(iterations)
+    assert_same(fast, slow)
+    assert (int(fast.memory_.clock["tests"][0]), int(fast.memory_.clock["alarms"][0])) == (slow.tests, slow.alarms)
+    assert slow.tests > 20 and (slow.alarms > 0 or world == "process")
+    assert fast.memory_.slots["seen"].tolist() == [len(ids) for ids in slow.D.values()]
+
+
+@pytest.mark.parametrize("profile", ["published", "corrected", "policy"])
+@pytest.mark.parametrize(
+    ("world", "iterations"),
+    [("kuhn", 400), ("leduc", 40), ("three players", 100), ("stack", 150), ("loop", 150), ("loop and kuhn", 100)],
+)
+def test_max_cfr_is_its_description(world, iterations, profile):
+    game, process = WORLDS[world]()
+    end, limit = (0.1, 25) if process is LOOP else (0.0, 500)
+    kind = {"profile": profile} if profile != "policy" else {"profile": "published", "correction": "policy"}
+    fast = MaxCFR(game, process=process, seed=3, end=end, limit=limit, **kind).fit(iterations=iterations)
+    slow = SlowMaxCFR(
+        game, process, 3, end=end, limit=limit, tau=10.0, decay=0.995, every=10,
+        correction={"corrected": "greedy"}.get(profile, profile),
+        averaging="opponent" if profile == "corrected" else "published",
+    ).iterate(iterations)  # fmt: skip
+    assert_same(fast, slow)
+
+
+@pytest.mark.parametrize("profile", ["published", "corrected"])
+@pytest.mark.parametrize(
+    ("world", "iterations"),
+    [("kuhn", 1000), ("leduc", 300), ("three players", 300), ("stack", 400), ("loop and kuhn", 300)],
+)
+@pytest.mark.parametrize("fast", [BoltzmannQ, OutcomeSampling])
+def test_trajectory_learners_are_their_descriptions(fast, world, iterations, profile):
+    game, process = WORLDS[world]()
+    end, limit = (0.1, 12) if process is LOOP else (0.0, 500)
+    averaging = "opponent" if profile == "corrected" else "published"
+    learner = fast(game, process=process, seed=5, end=end, limit=limit, profile=profile).fit(iterations=iterations)
+    shared = {"end": end, "limit": limit, "averaging": averaging, "correction": None}
+    if fast is BoltzmannQ:
+        slow = SlowQ(game, process, 5, decay=0.995, **shared)
+    else:
+        slow = SlowOutcomes(game, process, 5, decay=1.0, late=profile == "published", **shared)
+    assert_same(learner, slow.iterate(iterations), 1e-11)
