@@ -4,6 +4,7 @@ Long, because the second writing, in lists and dictionaries, stands here: it kno
 the order in which they draw.
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from walras.algorithms.tabular import ABCs, BoltzmannQ, ExternalSampling, MaxCFR, OutcomeSampling, stationarity
 from walras.algorithms.tabular.branching import SLOT, critical_values, memory, remember, statistic
@@ -382,3 +384,273 @@ def test_trajectory_learners_are_their_descriptions(fast, world, iterations, pro
     else:
         slow = SlowOutcomes(game, process, 5, decay=1.0, late=profile == "published", **shared)
     assert_same(learner, slow.iterate(iterations), 1e-11)
+
+
+# -- the test ----------------------------------------------------------------------------------------------------------
+
+
+def filled(ids, window, level=0.05):
+    """A memory of one pair that has seen `ids`."""
+    kept = memory(1, window, level)
+    for id_ in ids:
+        remember(kept.slots, kept.counts, kept.ring, 0, id_)
+    return kept
+
+
+def p_value(kept):
+    total, freedom = statistic(kept, 0)
+    return 1.0 if freedom == 0 else scipy.stats.chi2.sf(total, freedom)
+
+
+@pytest.mark.parametrize(
+    ("ids", "p"),
+    [
+        ([0] * 30 + [1] * 20 + [0] * 20 + [1] * 30, 0.07186),
+        (list(range(10)), 0.3505),
+        (list(range(1000)), 0.4851),
+        ([5] * 300, 1.0),
+    ],
+)
+def test_the_known_p_values(ids, p):
+    assert p_value(filled(ids, 1000)) == pytest.approx(p, abs=5e-5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(2, 70), st.integers(2, 400), st.sampled_from([1, 2, 3, 10, 300]), st.booleans(), st.integers(0, 10**6)
+)
+def test_the_statistic_is_scipys_on_any_ring(window, seen, kinds, drifts, seed):
+    """Rings that are not full, that have wrapped, few kinds and more than are counted as they come."""
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, kinds, seen) + (np.arange(seen) // 7 if drifts else 0)
+    kept = filled(ids.tolist(), window)
+    entries = ids[-window:]
+    older, newer = entries[: len(entries) // 2], entries[len(entries) // 2 :]
+    table = [[int((half == kind).sum()) for kind in np.unique(entries)] for half in (older, newer)]
+    theirs = scipy.stats.chi2_contingency(table)
+    total, freedom = statistic(kept, 0)
+    assert (total, freedom) == (pytest.approx(theirs.statistic, rel=1e-9, abs=1e-12), theirs.dof)
+    if freedom:
+        assert (total >= critical_values(window, 0.05)[0, freedom]) == (theirs.pvalue <= 0.05)
+
+
+def test_more_kinds_than_are_counted_as_they_come_are_counted_all_the_same():
+    rng = np.random.default_rng(0)
+    ids = np.concatenate([np.arange(400), rng.integers(0, 3, 1200)])  # many at first, then few
+    kept = filled(ids.tolist(), 1000)
+    entries = ids[-1000:]
+    table = [[int((half == kind).sum()) for kind in np.unique(entries)] for half in (entries[:500], entries[500:])]
+    assert statistic(kept, 0)[0] == pytest.approx(scipy.stats.chi2_contingency(table).statistic, rel=1e-12)
+
+
+def test_error_control_spends_the_level_and_no_more():
+    level = 0.05
+    critical = critical_values(1000, level)
+    for freedom in (1, 7, 999):
+        p = scipy.stats.chi2.sf(critical[:, freedom], freedom)
+        assert p[0] == pytest.approx(level)
+        spent = p[1:] * 2.0 ** np.arange(len(p) - 1)  # row j + 1 serves 2**j tests
+        assert 0.9 * level < spent.sum() <= level * (1 + 1e-6) and (np.diff(p[1:]) < 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_false_alarms_are_raised_where_the_world_stands_still(seed):
+    process = FiniteMDP.layered(5, 8, 3, seed=seed)
+    plain = ABCs(process=process, seed=seed).fit(nodes=300_000)
+    strict = ABCs(process=process, seed=seed, error_control=True).fit(nodes=300_000)
+    assert plain.memory_.clock["tests"][0] > 5000
+    assert 0.0 < plain.alarm_rate_ < 0.06 and strict.alarm_rate_ < plain.alarm_rate_ / 5
+
+
+def test_error_control_still_finds_what_moves():
+    learner = ABCs(kuhn(), error_control=True).fit(nodes=100_000)
+    assert learner.alarm_rate_ > 0.1
+
+
+def test_continuous_states_are_never_found_to_move_and_bins_are():
+    raw = ABCs(process=CartPole(), detection="raw").fit(nodes=100_000)
+    bins = ABCs(process=CartPole(), detection="bins").fit(nodes=100_000)
+    assert raw.memory_.clock["tests"][0] > 1000 and raw.alarm_rate_ == 0.0
+    assert 0.1 < bins.alarm_rate_ < 0.6
+    assert math.isnan(ABCs(process=CartPole()).alarm_rate_)
+
+
+# -- the oracle --------------------------------------------------------------------------------------------------------
+
+
+def laws(flat, strategy):
+    """For every slot, the law of the node at which its player decides next or the game ends, by walking."""
+    found = [{} for _ in range(flat.n_slots)]
+
+    def below(node, player, weight, law):
+        if flat.kind[node] == LEAF or (flat.kind[node] == DECISION and flat.info_player[flat.info[node]] == player):
+            law[node] = law.get(node, 0.0) + weight
+            return
+        for child in range(flat.first_child[node], flat.first_child[node] + flat.n_children[node]):
+            odds = flat.edge_prob[child] if flat.edge_slot[child] < 0 else strategy[flat.edge_slot[child]]
+            below(child, player, weight * odds, law)
+
+    reach = np.ones(flat.n_nodes)
+    for node in range(1, flat.n_nodes):
+        slot = flat.edge_slot[node]
+        reach[node] = reach[flat.parent[node]] * (flat.edge_prob[node] if slot < 0 else strategy[slot])
+        if slot >= 0:
+            above = flat.parent[node]
+            below(node, flat.info_player[flat.info[above]], reach[above], found[slot])
+    return [{key: w / sum(law.values()) for key, w in law.items()} for law in found]
+
+
+def assert_oracle(flat):
+    """A pair is called calm exactly where the law of what comes next is the same under two random strategies."""
+    one, two = (laws(flat, flat.normalise(np.random.default_rng(s).random(flat.n_slots) + 0.1)) for s in (0, 1))
+    same = [all(abs(p - b[key]) < 1e-9 for key, p in a.items()) for a, b in zip(one, two, strict=True)]
+    calm = stationarity(flat)
+    np.testing.assert_array_equal(calm, same)
+    return calm
+
+
+@pytest.mark.parametrize("name", ["kuhn_poker", "kuhn_poker(players=3)", "walras/DiscreteAuction-v0"])
+def test_in_poker_and_in_auctions_every_pair_moves_with_the_others(name):
+    assert not assert_oracle(cached_game(name)).any()
+
+
+@pytest.mark.parametrize("name", ["leduc_poker", "tiny_hanabi", "walras/DiscreteBargaining-v0", "matrix_pd"])
+def test_the_oracle_is_right_about_every_pair_of_other_games(name):
+    assert_oracle(cached_game(name))
+
+
+def test_the_oracle_knows_games_in_which_some_pairs_are_calm():
+    last = cached_game("walras/DiscreteBargaining-v0", rounds=1)  # who answers sees the offer and ends the game
+    calm = assert_oracle(last)
+    assert calm[last.slots(1)].all() and not calm[last.slots(0)].any()
+
+
+def test_the_oracle_of_a_stack_calls_the_process_calm():
+    process = FiniteMDP.layered(2, 3, 2)
+    calm = stationarity(kuhn(), process)
+    assert calm.tolist() == [True] * 12 + [False] * 24
+    assert stationarity(None, CartPole(bins=3)).shape == (162,)
+    learner = ABCs(kuhn(), process=process, oracle="tree").fit(nodes=20_000)
+    assert learner.memory_.clock["tests"][0] == 0
+    by_hand = ABCs(kuhn(), process=process, oracle=calm).fit(nodes=20_000)
+    np.testing.assert_array_equal(learner.memory_.slots["q"], by_hand.memory_.slots["q"])
+
+
+# -- known truths ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("correction", "target"),
+    [("published", 0.7), ("greedy", 0.6), ("policy", (0.6 + 1.3 * math.exp(-1.5)) / (1 + math.exp(-1.5)))],
+)
+def test_the_target_of_a_pair_follows_what_its_child_just_learned(correction, target):
+    """The child knew (1.0, 0.5) after three visits, which its next one makes (0.9, 0.7)."""
+    flat = FlatGame(
+        name="two steps", players=("player_0",), kind=np.array([DECISION, DECISION, LEAF, LEAF], np.int8),
+        info=np.array([0, 1, -1, -1], np.int32), parent=np.array([-1, 0, 1, 1], np.int32),
+        first_child=np.array([1, 2, -1, -1], np.int32), n_children=np.array([1, 2, 0, 0], np.int32),
+        edge_prob=np.ones(4), edge_slot=np.array([-1, 0, 1, 2], np.int32),
+        reward=np.array([[0.0], [0.0], [0.6], [1.3]]), info_player=np.zeros(2, np.int8),
+        info_offset=np.array([0, 1, 3], np.int32), info_actions=np.array([0, 0, 1], np.int32),
+    )  # fmt: skip
+    learner = ABCs(flat, oracle=np.zeros(3, bool), profile="published", correction=correction)
+    slots = learner.memory_.slots
+    slots["q"][1:], slots["n"][1:] = (
+        (1.0, 0.5),
+        3,
+    )  # softmax(3 Q): the second action has exp(-1.5) of the first's weight
+    learner.fit(iterations=1)
+    np.testing.assert_allclose(slots["q"][1:], [0.9, 0.7], atol=1e-15)
+    assert slots["q"][0] == pytest.approx(target, abs=1e-12)
+
+
+@njit
+def softmax_of(total, first, count):
+    weights = np.exp(total[first : first + count] - total[first : first + count].max())
+    return weights / weights.sum()
+
+
+@njit
+def chosen(odds, u):
+    for k in range(len(odds) - 1):
+        u -= odds[k]
+        if u < 0.0:
+            return k
+    return len(odds) - 1
+
+
+@njit
+def external_hedge(table, node, player, total, average, opponent, rng):
+    """The textbook's recursion of external sampling: what a player earns from a node on."""
+    kind, info, _, first_child, n_children, edge_prob, _, reward, info_player, info_offset = table
+    first, count = first_child[node], n_children[node]
+    if kind[node] == 2:
+        return 0.0
+    if kind[node] == 0:
+        child = first + chosen(edge_prob[first : first + count], rng.random())
+        return reward[child, player] + external_hedge(table, child, player, total, average, opponent, rng)
+    slot = info_offset[info[node]]
+    sigma = softmax_of(total, slot, count)
+    if info_player[info[node]] != player:
+        if opponent:
+            average[slot : slot + count] += sigma
+        child = first + chosen(sigma, rng.random())
+        return reward[child, player] + external_hedge(table, child, player, total, average, opponent, rng)
+    rng.random()  # ABCs draws an action here
+    values = np.empty(count)
+    for a in range(count):
+        below = external_hedge(table, first + a, player, total, average, opponent, rng)
+        values[a] = reward[first + a, player] + below
+    total[slot : slot + count] += values
+    if not opponent:
+        average[slot : slot + count] += sigma
+    return (sigma * values).sum()
+
+
+@pytest.mark.parametrize("averaging", ["opponent", "published"])
+@pytest.mark.parametrize(("name", "iterations"), [("leduc_poker", 9000), ("kuhn_poker(players=3)", 5000)])
+def test_where_everything_moves_abcs_is_external_sampling_with_hedge(name, iterations, averaging):
+    flat = cached_game(name)
+    never = np.zeros(flat.n_slots, bool)
+    learner = ABCs(flat, oracle=never, correction="policy", averaging=averaging, seed=11).fit(iterations=iterations)
+    rng = np.random.Generator(np.random.PCG64(11))
+    total, average = np.zeros(flat.n_slots), np.zeros(flat.n_slots)
+    for _ in range(iterations):
+        for player in range(flat.n_players):
+            external_hedge(flat.table, 0, player, total, average, averaging == "opponent", rng)
+    slots = learner.memory_.slots
+    assert np.abs(slots["n"] * slots["q"] - total).max() < 1e-10
+    np.testing.assert_allclose(learner.average_, flat.normalise(average), atol=1e-10)
+
+
+@pytest.mark.parametrize("averaging", ["opponent", "published"])
+def test_external_sampling_with_hedge_learns_what_abcs_does_where_everything_moves(averaging):
+    """The two compiled learners draw in different orders: the laws of what they learn are the same."""
+    flat = kuhn()
+    never, found = np.zeros(flat.n_slots, bool), []
+    for seed in range(40):
+        abcs = ABCs(flat, oracle=never, averaging=averaging, seed=seed).fit(iterations=300).average_
+        hedge = ExternalSampling(flat, rule="hedge", averaging=averaging, seed=seed + 100).fit(300).average_
+        found.append((abcs, hedge))
+    ours, theirs = np.array(found).transpose(1, 0, 2)
+    error = np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / 40)
+    assert (np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) < 4.5 * error + 1e-3).all()
+
+
+def test_rewards_on_the_way_count_once():
+    """The same game with its payoffs spread over the edges learns the same."""
+    flat = kuhn()
+    never = np.zeros(flat.n_slots, bool)
+    rng = np.random.default_rng(0)
+    early = np.where((flat.kind == LEAF)[:, None], 0.0, np.round(rng.normal(size=flat.reward.shape), 1))
+    early[0] = 0.0
+    shifted = early.copy()
+    for start, end in flat.generations():
+        shifted[start:end] += shifted[flat.parent[start:end]]
+    owed = np.where((flat.kind == LEAF)[:, None], flat.reward - shifted, early)
+    spread = dataclasses.replace(flat, name="spread", reward=owed)
+    np.testing.assert_allclose(spread.returns[flat.kind == LEAF], flat.returns[flat.kind == LEAF], atol=1e-12)
+    one = ABCs(flat, oracle=never, seed=4).fit(iterations=2000)
+    two = ABCs(spread, oracle=never, seed=4).fit(iterations=2000)
+    assert one.nodes_ == two.nodes_
+    np.testing.assert_allclose(one.average_, two.average_, atol=1e-9)

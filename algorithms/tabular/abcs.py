@@ -120,12 +120,12 @@ class WorldLearner(TabularLearner):
         return self._flat
 
     @property
-    def iteration_(self) -> int:  # type: ignore[override]
+    def iteration_(self) -> int:
         """Iterations done: one visit a player."""
         return int(self.memory_.clock["iterations"][0])
 
     @property
-    def nodes_(self) -> int:  # type: ignore[override]
+    def nodes_(self) -> int:
         """Nodes touched: actions applied in search of their consequences, sampled or queried."""
         return int(self.memory_.clock["nodes"][0])
 
@@ -289,7 +289,7 @@ class ABCs(WorldLearner):
                 from the structure (see `stationarity`).
             level: of the test.
             window: ids that are remembered for a pair, at least 2.
-            minimum: ids without which a pair counts as stationary.
+            minimum: ids without which a pair counts as stationary, at least 2 and at most `window`.
             clearing: probability that all verdicts are forgotten at the start of an iteration.
             error_control: ours, not the paper's: spend the level over all tests of a pair, so that the chance that a
                 stationary pair is ever called non-stationary is at most `level`.
@@ -304,14 +304,16 @@ class ABCs(WorldLearner):
         """
         if not (isinstance(level, int | float) and 0 < level < 1 and 0 <= clearing <= 1):
             raise ValueError(f"level must lie in (0, 1) and clearing in [0, 1], got {level!r} and {clearing!r}")
+        if whole("minimum", minimum, 2) > whole("window", window, 2):
+            raise ValueError(f"minimum must be at most window ({window}), or nothing would be tested; got {minimum!r}")
         if isinstance(oracle, str) and oracle != "tree":
             raise ValueError(f"oracle must be 'tree' or an array of bool, got {oracle!r}")
         known = oracle if oracle is None or isinstance(oracle, str) else np.asarray(oracle, bool).tolist()
         self._prepare(
             game, process, profile=profile, seed=seed, end=end, limit=limit, correction=correction,
             averaging=averaging, detection=detection, oracle=known, level=float(level),
-            window=whole("window", window, 2), minimum=whole("minimum", minimum, 2), clearing=float(clearing),
-            error_control=bool(error_control), matching=bool(matching),
+            window=int(window), minimum=int(minimum), clearing=float(clearing), error_control=bool(error_control),
+            matching=bool(matching),
         )  # fmt: skip
         if oracle is not None:
             calm = stationarity(self._flat, process) if isinstance(oracle, str) else np.asarray(oracle, bool)
@@ -411,8 +413,10 @@ class OutcomeSampling(WorldLearner):
 def stationarity(game: FlatGame | None, process: MDP | None = None) -> Array:
     """(S of the world,) bool: pairs that are child-stationary whatever the players do (section 4.6).
 
-    Every pair of a process is. In the tree a pair is not, as soon as somebody else decides before it, which moves the
-    law of hidden states at its infostate, or between it and its player's next decision.
+    In the tree a pair is not, if somebody else decides between it and its player's next decision, or if the hidden
+    states of its infostate differ in what somebody decided before: then their law moves with the strategies. Moves
+    without a choice decide nothing. Every pair of a process counts as stationary, as in the paper, though that is true
+    only where no two states share an infostate.
     """
     if isinstance(process, CartPole):
         first = np.ones(2 * process.bins**4, bool)
@@ -420,26 +424,25 @@ def stationarity(game: FlatGame | None, process: MDP | None = None) -> Array:
         first = np.ones(0 if process is None else int(process.n_actions.sum()), bool)
     if game is None:
         return first
-    owner = np.where(game.info >= 0, game.info_player[game.info], -1)
-    foreign = np.zeros((game.n_nodes, game.n_players), bool)  # has anybody but the player decided on the way here?
+    mover = np.append(game.info_player, -1)[game.info]
+    owner = np.where(np.append(game.n_actions > 1, False)[game.info], mover, -1)
+    last = np.full((game.n_nodes, game.n_players), -1, np.int32)  # what each player last chose on the way here
     for start, end in game.generations():
-        above = game.parent[start:end]
-        foreign[start:end] = foreign[above]
-        for player in range(game.n_players):
-            foreign[start:end, player] |= (owner[above] >= 0) & (owner[above] != player)
-    # Below an edge: does anybody else decide before the player does again?
-    answered = np.zeros((game.n_nodes, game.n_players), bool)
+        last[start:end] = last[game.parent[start:end]]
+        chosen = start + np.flatnonzero(owner[game.parent[start:end]] >= 0)
+        last[chosen, owner[game.parent[chosen]]] = game.edge_slot[chosen]
+    nodes = np.flatnonzero(game.info >= 0)
+    example = np.empty((game.n_infostates, game.n_players), np.int32)
+    example[game.info[nodes]] = last[nodes]
+    moved = np.zeros(game.n_infostates, bool)
+    moved[game.info[nodes[(last[nodes] != example[game.info[nodes]]).any(axis=1)]]] = True
+    # At a node or below: does anybody else choose before the player decides again?
+    answered = (owner[:, None] >= 0) & (owner[:, None] != np.arange(game.n_players))
     for start, end in [*game.generations()][::-1]:
+        above = game.parent[start:end]
         for player in range(game.n_players):
-            here = (owner[start:end] >= 0) & (owner[start:end] != player)
-            answered[start:end, player] |= here
-            passes = answered[start:end, player] & (owner[game.parent[start:end]] != player)
-            np.logical_or.at(answered[:, player], game.parent[start:end][passes], True)
-    calm = np.ones(game.n_slots, bool)
+            answered[above[answered[start:end, player] & (mover[above] != player)], player] = True
+    calm = ~moved[game.slot_info]
     edges = np.flatnonzero(game.edge_slot >= 0)
-    mover = game.info_player[game.info[game.parent[edges]]]
-    moved = foreign[game.parent[edges], mover] | answered[edges, mover]
-    calm[game.edge_slot[edges[moved]]] = False
+    calm[game.edge_slot[edges[answered[edges, mover[game.parent[edges]]]]]] = False
     return np.concatenate([first, calm])
-
-

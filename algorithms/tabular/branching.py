@@ -95,6 +95,9 @@ CLOCK = np.dtype(
 """Iterations, nodes touched, times that verdicts were forgotten, tests, verdicts of non-stationarity, the hash table's
 last mark, and the temperature."""
 
+BLOCKS = 40
+"""Blocks of tests of a pair under error control: more than 10^12 tests."""
+
 
 class Memory(NamedTuple):
     """What is learned and remembered over S slots, and what the test needs. Records keep a slot's numbers together.
@@ -107,7 +110,7 @@ class Memory(NamedTuple):
         hash: (H, 2) int64, id and mark, H a power of two: scratch space of tests of many ids.
         place: (H, 2) int32, counts in the older and in the newer half.
         used: (window,) int32, entries of the hash table in use.
-        critical: (20, window) float64, critical values by block of tests and degrees of freedom.
+        critical: (BLOCKS + 1, window) float64, critical values by block of tests and degrees of freedom.
     """
 
     slots: Array
@@ -181,7 +184,7 @@ def frames(world: World, depth: int) -> Frames:
 
 
 def critical_values(window: int, level: float) -> Array:
-    """(20, window) the statistic at which a test with d degrees of freedom says non-stationary, row by row.
+    """(BLOCKS + 1, window) the statistic at which a test with d degrees of freedom says non-stationary, row by row.
 
     Row 0 holds the level itself. Row j + 1 serves tests 2**j to 2**(j+1) - 1 of a pair under error control: the block
     spends level / ((j + 1) (j + 2)), evenly, so that all tests of the pair together raise a false alarm with a
@@ -189,7 +192,7 @@ def critical_values(window: int, level: float) -> Array:
     """
     from scipy.special import chdtri
 
-    levels = np.append(level, [level / ((j + 1) * (j + 2)) / 2**j for j in range(19)])
+    levels = np.append(level, [level / ((j + 1) * (j + 2)) / 2**j for j in range(BLOCKS)])
     freedom = np.maximum(np.arange(window), 1)
     return np.asarray(chdtri(freedom[None], levels[:, None]))
 
@@ -655,7 +658,10 @@ def follow(rule: Any, world: Any, memory: Any, frames: Any, budget: int, end: in
 
 @njit(**_FAST)
 def outcome(rule: Any, world: Any, memory: Any, frames: Any, budget: int, end: int, rng: Any) -> None:
-    """Iterations of outcome sampling: one trajectory a player, valued by importance weights (section 4.5)."""
+    """Iterations of outcome sampling: one trajectory a player, valued by importance weights (section 4.5).
+
+    The chance of a very long trajectory can fall below what numbers hold; its weight is cut at 1e250.
+    """
     slots = memory.slots
     while memory.clock[0].nodes < budget and memory.clock[0].iterations < end:
         for player in range(world.n_players):
@@ -686,7 +692,7 @@ def outcome(rule: Any, world: Any, memory: Any, frames: Any, budget: int, end: i
                     value *= frames.pi[i + 1, later] / frames.old[i + 1, 0, later]
                 if i == d - 1 or not rule.late:
                     value += frames.reward[i, 0]
-                slots[a0 + action].q += value / frames.before[i, 0, 0]
+                slots[a0 + action].q += value / max(frames.before[i, 0, 0], 1e-250)
                 for a in range(world.info_offset[info + 1] - a0):
                     slots[a0 + a].n += 1
                     if not rule.opponent:

@@ -73,17 +73,25 @@ class CFR(TabularLearner):
         self.settings = {"variant": variant, "form": form, "alternating": bool(alternating), "averaging": averaging}
         self._options = (plus, power, (alpha, beta), bool(alternating))
         self._sweep: _Sequences | _Nodes = _Sequences(self._game) if form == "sequence" else _Nodes(self._game)
-        self.iteration_ = self.nodes_ = 0
+        self._clock = np.zeros(1, np.int64)
 
     @property
     def game(self) -> FlatGame:
         """The flat game that is solved."""
         return self._game
 
+    @property
+    def iteration_(self) -> int:
+        """Iterations done."""
+        return int(self._clock[0])
+
+    @property
+    def nodes_(self) -> int:
+        """Nodes touched: a full sweep touches every node once for each player."""
+        return self.iteration_ * self._game.n_nodes * self._game.n_players
+
     def fit(self, iterations: int, progress: Progress | None = None) -> Self:
         """Do so many more iterations; two halves give the same bits as the whole.
-
-        A full sweep touches every node once for each player; so `nodes_` counts.
 
         Raises:
             ValueError: if the number is negative or not whole.
@@ -91,10 +99,8 @@ class CFR(TabularLearner):
         target = self.iteration_ + count("iterations", iterations)
 
         def run(until: int) -> int:
-            self._sweep.run(self.iteration_ + 1, until + 1, *self._options)
-            self.nodes_ += (until - self.iteration_) * self._game.n_nodes * self._game.n_players
-            self.iteration_ = until
-            return until
+            self._sweep.run(self._clock, until, *self._options)
+            return self.iteration_
 
         sliced(self.iteration_, target, run, progress, "iterations")
         return self
@@ -115,13 +121,13 @@ class CFR(TabularLearner):
         return self._sweep.regret()
 
     def _arrays(self) -> dict[str, Array]:
-        return self._sweep.arrays()
+        return self._sweep.arrays() | {"clock": self._clock}
 
     def _facts(self) -> dict[str, Any]:
-        return {"iteration": self.iteration_, "nodes": self.nodes_}
+        return {}
 
     def _resume(self, facts: dict[str, Any]) -> None:
-        self.iteration_, self.nodes_ = int(facts["iteration"]), int(facts["nodes"])
+        pass  # all of it stands in the arrays
 
     def _identity(self) -> str:
         return self._game.fingerprint
@@ -147,10 +153,10 @@ class _Sequences:
             np.ascontiguousarray(game.returns[self.form.leaves, player]) for player in range(game.n_players)
         )
 
-    def run(self, start: int, end: int, plus: bool, power: float, discount: Any, alternating: bool) -> None:
+    def run(self, clock: Array, end: int, plus: bool, power: float, discount: Any, alternating: bool) -> None:
         from walras.algorithms.tabular.sweeps import iterate_leaves, iterate_pairs
 
-        options = (start, end, plus, power, discount, alternating)
+        options = (clock, end, plus, power, discount, alternating)
         plexes, players = self.form.treeplexes, tuple(self.players)
         if self.form.payoffs is not None:
             iterate_pairs(plexes, self.form.payoffs, players, *options)
@@ -187,12 +193,12 @@ class _Nodes:
         self.reach, self.gradient = np.zeros(len(self.tree.node)), np.zeros(game.n_slots)
         self.regrets, self.totals = np.zeros(game.n_slots), np.zeros(game.n_slots)
 
-    def run(self, start: int, end: int, *options: Any) -> None:
+    def run(self, clock: Array, end: int, *options: Any) -> None:
         from walras.algorithms.tabular.tree import iterate
 
         iterate(
             self.tree, self.probability, self.value, self.reach, self.gradient, self.regrets, self.plan, self.totals,
-            start, end, *options,
+            clock, end, *options,
         )  # fmt: skip
 
     def current(self) -> Array:

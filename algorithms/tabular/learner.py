@@ -28,14 +28,20 @@ class TabularLearner(abc.ABC):
 
     Attributes:
         settings: what the constructor was given, JSON-able.
-        iteration_: iterations done.
-        nodes_: nodes touched; how they are counted is the learner's.
     """
 
     kind: ClassVar[str]
     settings: dict[str, Any]
-    iteration_: int
-    nodes_: int
+
+    @property
+    @abc.abstractmethod
+    def iteration_(self) -> int:
+        """Iterations done."""
+
+    @property
+    @abc.abstractmethod
+    def nodes_(self) -> int:
+        """Nodes touched; how they are counted is the learner's."""
 
     @property
     @abc.abstractmethod
@@ -131,8 +137,15 @@ def sliced(done: int, target: int, run: Callable[[int], int], progress: Progress
 
 
 def as_flat(game: Any) -> FlatGame:
-    """The flat game of anything that `compile_game` takes."""
-    return game if isinstance(game, FlatGame) else compile_game(game)
+    """The flat game of anything that `compile_game` takes.
+
+    Raises:
+        ValueError: if nobody decides anything in it.
+    """
+    flat = game if isinstance(game, FlatGame) else compile_game(game)
+    if flat.n_slots == 0:
+        raise ValueError(f"game: nobody decides anything in {flat.name}; there is nothing to learn")
+    return flat
 
 
 def count(name: str, number: Any) -> int:

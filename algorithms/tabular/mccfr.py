@@ -64,12 +64,22 @@ class ExternalSampling(TabularLearner):
             np.zeros(longest, np.int32), np.zeros(longest, np.int32), np.zeros(longest), np.zeros(widest)
         )  # fmt: skip
         self._rng = np.random.Generator(np.random.PCG64(seed))
-        self.iteration_ = self.nodes_ = 0
+        self._clock = np.zeros(2, np.int64)
 
     @property
     def game(self) -> FlatGame:
         """The flat game that is learned."""
         return self._game
+
+    @property
+    def iteration_(self) -> int:
+        """Iterations done: one traversal a player."""
+        return int(self._clock[0])
+
+    @property
+    def nodes_(self) -> int:
+        """Nodes touched: own actions that were followed."""
+        return int(self._clock[1])
 
     def fit(
         self, iterations: int | None = None, *, nodes: float | None = None, progress: Progress | None = None
@@ -95,11 +105,10 @@ class ExternalSampling(TabularLearner):
         from walras.algorithms.tabular.sampling import external
 
         hedge, opponent = self.settings["rule"] == "hedge", self.settings["averaging"] == "opponent"
-        done, touched = external(
-            self._board, self.regret_, self._total, self._work, self.iteration_, iterations, self._game.n_players,
-            hedge, opponent, nodes - self.nodes_, self._rng,
+        external(
+            self._board, self.regret_, self._total, self._work, self._clock, iterations, self._game.n_players, hedge,
+            opponent, nodes, self._rng,
         )  # fmt: skip
-        self.iteration_, self.nodes_ = int(done), self.nodes_ + int(touched)
         return self.iteration_, self.nodes_
 
     @property
@@ -108,14 +117,13 @@ class ExternalSampling(TabularLearner):
         return self._game.normalise(self._total)
 
     def _arrays(self) -> dict[str, Array]:
-        return {"regret": self.regret_, "total": self._total}
+        return {"regret": self.regret_, "total": self._total, "clock": self._clock}
 
     def _facts(self) -> dict[str, Any]:
-        return {"rng": self._rng.bit_generator.state, "iteration": self.iteration_, "nodes": self.nodes_}
+        return {"rng": self._rng.bit_generator.state}
 
     def _resume(self, facts: dict[str, Any]) -> None:
         self._rng.bit_generator.state = facts["rng"]
-        self.iteration_, self.nodes_ = int(facts["iteration"]), int(facts["nodes"])
 
     def _identity(self) -> str:
         return self._game.fingerprint

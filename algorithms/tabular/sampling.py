@@ -119,9 +119,9 @@ def weigh(regret: Any, q: int, width: int, weights: Any, hedge: bool) -> float:
 
 @njit(**_FAST)
 def external(
-    board: Any, regret: Any, average: Any, work: Any, start: int, end: int, players: int, hedge: bool, opponent: bool,
+    board: Any, regret: Any, average: Any, work: Any, clock: Any, end: int, players: int, hedge: bool, opponent: bool,
     budget: int, rng: Any,
-) -> Any:  # fmt: skip
+) -> None:  # fmt: skip
     """Iterations of external sampling, one traversal a player each, until `end` or until `budget` nodes are touched.
 
     Args:
@@ -129,21 +129,18 @@ def external(
         regret: (S,) cumulative regrets; with `hedge` cumulative values.
         average: (S,) weights of the average strategy.
         work: scratch arrays (entries, begins, values, weights), as long as the longest traversal.
-        start: iterations done.
+        clock: (2,) int64, iterations done and nodes touched: counted here, so that an interruption finds the counts and
+            the tables alike.
         end: iterations to stop at.
         players: N.
         hedge: Hedge in place of regret matching.
         opponent: average where the others move (the sampling weighs by their reach), else at the player's own visits.
-        budget: stop after the iteration in which so many nodes were touched; every own action counts as one.
+        budget: stop after the iteration in which `clock` came to so many nodes; every own action counts as one.
         rng: numpy generator.
-
-    Returns:
-        iterations done and nodes touched.
     """
     entries, begins, values, weights = work
-    touched = 0
     nodes = board.nodes
-    while start < end and touched < budget:
+    while clock[0] < end and clock[1] < budget:
         for player in range(players):
             entries[0] = settle(board, 0, player, regret, average, weights, hedge, opponent, rng)
             count, i = 1, 0
@@ -159,7 +156,7 @@ def external(
                     entries[count] = settle(board, child + a, player, regret, average, weights, hedge, opponent, rng)
                     count += 1
                 i += 1
-            touched += count - 1
+            clock[1] += count - 1
             for i in range(count - 1, -1, -1):
                 node = entries[i]
                 if nodes[node, 0] == -2:
@@ -180,5 +177,4 @@ def external(
                 if not opponent:
                     for a in range(width):
                         average[q + a] += weights[a] / total
-        start += 1
-    return start, touched
+        clock[0] += 1

@@ -226,28 +226,28 @@ def iterate_pairs(
     plexes: Any,
     payoffs: Any,
     players: Any,
-    start: int,
+    clock: Any,
     end: int,
     plus: bool,
     power: Any,
     discount: Any,
     alternate: bool,
 ) -> None:
-    """Iterations `start` to `end - 1` (counted from 1) of CFR for two players in sequence form.
+    """Iterations of CFR for two players in sequence form, from those that are done up to number `end`.
 
     Args:
         plexes: both treeplexes.
         payoffs: both payoff matrices.
         players: for each player (sigma, regret, plan, total, gradient, scratch).
-        start: number of the first iteration.
-        end: number of the first one that is left to do.
+        clock: (1,) int64, iterations done: counted here, so that an interruption finds the count and the tables alike.
+        end: number of the last iteration.
         plus: forget negative regrets.
         power: iteration t enters the average with weight t ** power.
         discount: exponents (alpha, beta) of positive and negative regrets; not finite: none.
         alternate: the second player answers the first one's new plan.
     """
     (s0, r0, x0, t0, g0, v0), (s1, r1, x1, t1, g1, v1) = players
-    for t in range(start, end):
+    for t in range(clock[0] + 1, end + 1):
         gain, loss, weight = factors(t, plus, power, discount)
         multiply(payoffs[0], x1, g0)
         if not alternate:
@@ -258,15 +258,16 @@ def iterate_pairs(
             multiply(payoffs[1], x0, g1)
         improve(plexes[1], s1, r1, g1, v1, gain, loss)
         realise(plexes[1], s1, x1, t1, weight, v1)
+        clock[0] = t
 
 
 @njit(**_FAST)
 def iterate_leaves(
-    plexes: Any, last: Any, chance: Any, utility: Any, plans: Any, base: Any, players: Any, start: int, end: int,
+    plexes: Any, last: Any, chance: Any, utility: Any, plans: Any, base: Any, players: Any, clock: Any, end: int,
     plus: bool, power: float, discount: Any, alternate: bool,
 ) -> None:  # fmt: skip
     """The same for any number of players, by the leaves (`collect`); `plans` holds the plans of `players`."""
-    for t in range(start, end):
+    for t in range(clock[0] + 1, end + 1):
         gain, loss, weight = factors(t, plus, power, discount)
         if not alternate:
             for player in range(len(base)):
@@ -277,6 +278,7 @@ def iterate_leaves(
                 collect(last, chance, utility[player], plans, base, player, g)
             improve(plexes[player], sigma, regret, g, v, gain, loss)
             realise(plexes[player], sigma, plan_, total, weight, v)
+        clock[0] = t
 
 
 @njit(**_FAST)

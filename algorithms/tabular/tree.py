@@ -138,11 +138,11 @@ def match(
 @njit(**_FAST)
 def iterate(
     tree: Any, probability: Any, value: Any, reach: Any, gradient: Any, regret: Any, plan: Any, total: Any,
-    start: int, end: int, plus: bool, power: float, discount: Any, alternate: bool,
+    clock: Any, end: int, plus: bool, power: float, discount: Any, alternate: bool,
 ) -> None:  # fmt: skip
-    """Iterations `start` to `end - 1` of CFR; the last arguments are those of `sweeps.iterate_pairs`."""
+    """Iterations of CFR; the last arguments are those of `sweeps.iterate_pairs`."""
     players = len(tree.first) - 1
-    for t in range(start, end):
+    for t in range(clock[0] + 1, end + 1):
         gain, loss, weight = factors(t, plus, power, discount)
         if alternate:
             for player in range(players):
@@ -153,3 +153,4 @@ def iterate(
                 sweep(tree, player, probability, value[player], reach, gradient)
             for player in range(players):
                 match(tree, player, probability, regret, gradient, plan, total, gain, loss, weight)
+        clock[0] = t
