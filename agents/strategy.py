@@ -53,7 +53,7 @@ class TabularStrategy:
         if offset.ndim != 1 or offset[0] != 0 or offset[-1] != len(slots) or (np.diff(offset) < 1).any():
             raise ValueError(f"offset: numbers that ascend from 0 to {len(slots)} are needed")
         total = np.add.reduceat(slots, offset[:-1])
-        if not ((slots >= -1e-12).all() and np.abs(total - 1.0).max() < 1e-6):
+        if not ((slots >= -1e-12).all() and (np.abs(total - 1.0) < 1e-6).all()):
             raise ValueError("probabilities: nonnegative numbers that sum to one at every infostate are needed")
 
     def __eq__(self, other: object) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from walras.algorithms.tabular import ABCs, BoltzmannQ, ExternalSampling, MaxCFR, OutcomeSampling, stationarity
-from walras.algorithms.tabular.branching import SLOT, critical_values, memory, remember, statistic
+from walras.algorithms.tabular.branching import critical_values, memory, remember, statistic
 from walras.envs.tabular import CHANCE, DECISION, LEAF, CartPole, FiniteMDP, FlatGame, cached_game
 
 # -- the second writing ------------------------------------------------------------------------------------------------
@@ -300,7 +300,8 @@ def assert_same(fast, slow, tolerance=1e-12):
 
 
 LOOP = FiniteMDP(
-    "loop", start=[0.5, 0.0, 0.5, 0.0], info=[0, 0, 1, 1], n_actions=[2, 3], first=[0, 2, 4, 5, 7, 8, 10, 12, 13, 15, 17],
+    "loop", start=[0.5, 0.0, 0.5, 0.0], info=[0, 0, 1, 1], n_actions=[2, 3],
+    first=[0, 2, 4, 5, 7, 8, 10, 12, 13, 15, 17],
     probability=[0.5, 0.5, 0.9, 0.1, 1.0, 0.3, 0.7, 1.0, 0.5, 0.5, 0.2, 0.8, 1.0, 0.6, 0.4, 0.5, 0.5],
     target=[1, 2, 0, 3, 2, 1, 0, 3, 0, -1, 1, 2, 0, 2, 3, 3, 1],
     reward=[0.1, 0.0, -0.2, 0.3, 0.5, 0.0, 0.1, 0.2, -0.4, 1.0, 0.0, 0.3, 0.1, 0.0, -0.1, 0.2, 0.0],
@@ -558,7 +559,7 @@ def test_the_target_of_a_pair_follows_what_its_child_just_learned(correction, ta
     slots["q"][1:], slots["n"][1:] = (
         (1.0, 0.5),
         3,
-    )  # softmax(3 Q): the second action has exp(-1.5) of the first's weight
+    )  # softmax(3 Q): 1 to exp(-1.5)
     learner.fit(iterations=1)
     np.testing.assert_allclose(slots["q"][1:], [0.9, 0.7], atol=1e-15)
     assert slots["q"][0] == pytest.approx(target, abs=1e-12)

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from walras.agents.strategy import TabularStrategy
-from walras.algorithms.tabular.learner import Progress, TabularLearner, as_flat, count, sliced
+from walras.algorithms.tabular.learner import Progress, TabularLearner, as_flat, averaging_of, count, sliced
 from walras.envs.arguments import whole
 from walras.envs.game import Array
 from walras.envs.tabular.flat import FlatGame
@@ -41,7 +41,6 @@ _PROFILES = {
 }
 _CHOICES = {
     "correction": ("published", "greedy", "policy"),
-    "averaging": ("opponent", "published"),
     "detection": ("bins", "raw"),
 }
 _FOREVER = np.iinfo(np.int64).max
@@ -64,7 +63,7 @@ class WorldLearner(TabularLearner):
 
         if profile not in _PROFILES:
             raise ValueError(f"profile must be one of {list(_PROFILES)}, got {profile!r}")
-        for name in rest.keys() & _PROFILES[profile].keys():
+        for name in rest.keys() & _CHOICES.keys():
             rest[name] = _PROFILES[profile][name] if rest[name] is None else rest[name]
             if rest[name] not in _CHOICES[name]:
                 raise ValueError(f"{name} must be one of {_CHOICES[name]}, got {rest[name]!r}")
@@ -73,6 +72,8 @@ class WorldLearner(TabularLearner):
                 raise TypeError(f"process: {game!r} has one already")
             game, process, end, limit = game.game.flat, game.process, game.end if end is None else end, game.limit
         self._flat = None if game is None else as_flat(game)
+        players = 0 if self._flat is None else self._flat.n_players
+        rest["averaging"] = averaging_of(rest["averaging"], _PROFILES[profile]["averaging"], players)
         self.process = process = None if process is None else as_process(process)
         if end is None:
             end = 0.0 if not isinstance(process, CartPole) else 0.005 if self._flat is None else 0.01
@@ -283,7 +284,7 @@ class ABCs(WorldLearner):
             profile: `"corrected"` or `"published"`; decides what the next three arguments leave open.
             seed: of all random numbers.
             correction: `"policy"`, `"greedy"` or `"published"` (section 4.3).
-            averaging: `"opponent"` or `"published"` (section 4.4).
+            averaging: `"opponent"` or `"published"` (section 4.4); in games of one player always `"published"`.
             detection: what CartPole's states are told apart by.
             oracle: (S of the world,) bool, which pairs are stationary, in place of the test; or `"tree"`: what follows
                 from the structure (see `stationarity`).

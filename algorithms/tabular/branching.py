@@ -559,8 +559,8 @@ def update(rule: Any, info_offset: Any, memory: Any, frames: Any, d: int, now: i
                 top = max(top, frames.old[d, a, b])
             bootstrap = top
             nonstationary = rule.expand_all or not stationary(rule, memory, slot)
-            # Where an infostate recurs in an episode, a pair that is open further up is not opened again: nothing new is
-            # known of its child then, by which the target could be corrected.
+            # Where an infostate recurs in an episode, a pair that is open further up is not opened again: nothing new
+            # is known of its child then, by which the target could be corrected.
             known = frames.opened[d, a] or rule.correction == PUBLISHED
             if known and nonstationary and slots[slot].updated != now:
                 bootstrap = correct(rule.correction, slots, frames.old[d, a], frames.before[d, a], b0, width, top)

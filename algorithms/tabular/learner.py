@@ -158,3 +158,16 @@ def count(name: str, number: Any) -> int:
     if not numeric or not 0 <= number < 2**62 or number != int(number):
         raise ValueError(f"{name} must be a whole number of at least 0, got {number!r}")
     return int(number)
+
+
+def averaging_of(given: str | None, default: str, players: int) -> str:
+    """Where strategies enter the average: `"opponent"` (where others move) or `"published"` (at one's own visits).
+
+    Raises:
+        ValueError: if it is neither, or nobody else moves.
+    """
+    if given not in (None, "opponent", "published"):
+        raise ValueError(f"averaging must be 'opponent' or 'published', got {given!r}")
+    if given == "opponent" and players == 1:
+        raise ValueError("averaging must be 'published' in a game of one player: there is no opponent, got 'opponent'")
+    return given or ("published" if players == 1 else default)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from walras.algorithms.tabular.learner import Progress, TabularLearner, as_flat, count, sliced
+from walras.algorithms.tabular.learner import Progress, TabularLearner, as_flat, averaging_of, count, sliced
 from walras.envs.arguments import whole
 from walras.envs.game import Array
 from walras.envs.tabular.flat import FlatGame
@@ -32,7 +32,7 @@ class ExternalSampling(TabularLearner):
         game: Any,
         *,
         rule: Literal["matching", "hedge"] = "matching",
-        averaging: Literal["opponent", "published"] = "opponent",
+        averaging: Literal["opponent", "published"] | None = None,
         seed: int = 0,
     ) -> None:
         """Prepare an empty table.
@@ -40,8 +40,9 @@ class ExternalSampling(TabularLearner):
         Args:
             game: a `FlatGame` with perfect recall, or anything that `compile_game` takes.
             rule: regret matching, or softmax of cumulative values.
-            averaging: `"opponent"`, the standard ("simple averaging"): strategies enter the average where the others
-                move, with the weight that the sampling gives them; `"published"`: at the player's own visits.
+            averaging: `"opponent"`, the standard ("simple averaging") and the default: strategies enter the average
+                where the others move, with the weight that the sampling gives them; `"published"`: at the player's
+                own visits, as it must be where there is one player only.
             seed: of all random numbers.
 
         Raises:
@@ -51,11 +52,10 @@ class ExternalSampling(TabularLearner):
 
         if rule not in ("matching", "hedge"):
             raise ValueError(f"rule must be 'matching' or 'hedge', got {rule!r}")
-        if averaging not in ("opponent", "published"):
-            raise ValueError(f"averaging must be 'opponent' or 'published', got {averaging!r}")
         self._game = as_flat(game)
         self._game.sequence_form  # noqa: B018 (refuses games without perfect recall)
-        self.settings = {"rule": rule, "averaging": averaging, "seed": whole("seed", seed, 0)}
+        where = averaging_of(averaging, "opponent", self._game.n_players)
+        self.settings = {"rule": rule, "averaging": where, "seed": whole("seed", seed, 0)}
         self._board = board(self._game)
         self.regret_ = np.zeros(self._game.n_slots)
         self._total = np.zeros(self._game.n_slots)

@@ -21,8 +21,7 @@ def ours_cfr(game: str, form: str) -> Play:
 
     def play(iterations: int) -> int:
         # Straight to the sweeps: `fit` looks at the clock now and then, which only short calls would notice.
-        learner._sweep.run(learner.iteration_ + 1, learner.iteration_ + 1 + iterations, *learner._options)
-        learner.iteration_ += iterations
+        learner._sweep.run(learner._clock, learner.iteration_ + iterations, *learner._options)
         return iterations
 
     return play

@@ -192,7 +192,7 @@ class FlatGame:
         if strategy.shape != (self.n_slots,):
             raise ValueError(f"strategy: shape {strategy.shape} given, {(self.n_slots,)} needed (slots of {self.name})")
         total = np.add.reduceat(strategy, self.info_offset[:-1])
-        if not (np.isfinite(strategy).all() and (strategy >= -1e-12).all() and np.abs(total - 1.0).max() < 1e-6):
+        if not (np.isfinite(strategy).all() and (strategy >= -1e-12).all() and (np.abs(total - 1.0) < 1e-6).all()):
             raise ValueError(f"strategy: probabilities that sum to one at every infostate of {self.name} are needed")
         return strategy
 

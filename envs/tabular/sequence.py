@@ -13,6 +13,7 @@ Shapes: `n` nodes, `N` players, `K` infostates of one player, `Q` its sequences 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -124,7 +125,7 @@ def sequence_form(game: FlatGame) -> SequenceForm:
     # Sequences by slot at first: 0 is empty, and the others follow the player's slots.
     first = [game.slots(player).start for player in range(n)]
     owner = np.full(game.n_nodes, -1, np.int64)
-    owner[1:] = np.where(game.edge_slot[1:] >= 0, game.info_player[game.info[game.parent[1:]]], -1)
+    owner[1:] = np.where(game.edge_slot[1:] >= 0, np.append(game.info_player, -1)[game.info[game.parent[1:]]], -1)
     last = np.zeros((game.n_nodes, n), np.int32)
     reach = np.ones(game.n_nodes)
     for start, end in game.generations():
@@ -188,7 +189,7 @@ def _arrange(game: FlatGame, player: int, parent: Array, entries: Array) -> tupl
     starts: Any = np.flatnonzero(np.append(True, (np.diff(kinds, axis=0) != 0).any(axis=1))) if len(ranked) else []
     groups, order = [], [np.zeros(1, np.int64)]
     done = 1
-    for begin, end in zip(starts, [*starts[1:], len(ranked)], strict=True):
+    for begin, end in itertools.pairwise([*starts, len(ranked)]):  # none for a player who never moves
         members = ranked[begin:end]
         count, width = int(actions[members[0]]), len(members)
         groups.append((done, width, count, begin))
