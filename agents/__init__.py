@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from walras.agents.files import load_policy
     from walras.agents.network import NetworkPolicy
     from walras.agents.scripted import Constant, Shade, TitForTat, constant, shade, tit_for_tat, truthful, zero
+    from walras.agents.strategy import TabularStrategy
     from walras.agents.tabular import TabularPolicy
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "NetworkPolicy",
     "Shade",
     "TabularPolicy",
+    "TabularStrategy",
     "TitForTat",
     "constant",
     "exploitability",
@@ -100,6 +102,13 @@ AGENTS: dict[str, AgentEntry] = {
         "array observations",
         "verified",
     ),
+    "strategy": AgentEntry(
+        f"{_HERE}.strategy:TabularStrategy",
+        "policy",
+        "probabilities by infostate, all players' in one table",
+        "finite games; learned by the tabular algorithms",
+        "verified",
+    ),
     "network": AgentEntry(
         f"{_HERE}.network:NetworkPolicy", "policy", "trained network, without torch", "all (trained by ppo)", "verified"
     ),
@@ -130,6 +139,7 @@ _WHERE = {
     "designers": ("DESIGNERS", "Designer"),
     "files": ("load_policy",),
     "network": ("NetworkPolicy",),
+    "strategy": ("TabularStrategy",),
     "scripted": ("Constant", "Shade", "TitForTat", "constant", "shade", "tit_for_tat", "truthful", "zero"),
     "tabular": ("TabularPolicy",),
 }

@@ -61,6 +61,47 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         "learn",
         "runs",
     ),
+    "abcs": AlgorithmEntry(
+        f"{_HERE}.tabular.abcs:ABCs",
+        "Q-learning where the world stands still, CFR where it answers back; games, processes and stacks",
+        "arXiv 2402.11835",
+        "",
+        "verified",
+    ),
+    "max-cfr": AlgorithmEntry(
+        f"{_HERE}.tabular.abcs:MaxCFR", "ABCs that takes nothing to be stationary", "arXiv 2402.11835", "", "verified"
+    ),
+    "boltzmann-q": AlgorithmEntry(
+        f"{_HERE}.tabular.abcs:BoltzmannQ", "tabular Boltzmann Q-learning", "arXiv 2402.11835", "", "verified"
+    ),
+    "outcome-sampling": AlgorithmEntry(
+        f"{_HERE}.tabular.abcs:OutcomeSampling",
+        "Monte Carlo CFR along one trajectory, with Hedge",
+        "Lanctot et al. (2009), NIPS 22; arXiv 2402.11835",
+        "",
+        "verified",
+    ),
+    "external-sampling": AlgorithmEntry(
+        f"{_HERE}.tabular.mccfr:ExternalSampling",
+        "Monte Carlo CFR along all actions of one player; regret matching or Hedge",
+        "Lanctot et al. (2009), NIPS 22",
+        "",
+        "verified",
+    ),
+    "cfr": AlgorithmEntry(
+        f"{_HERE}.tabular.cfr:CFR",
+        "CFR, CFR+ and discounted CFR, in sequence form or on the tree",
+        "Zinkevich et al. (2007), NIPS 20; arXiv 1407.5042; arXiv 1809.04040",
+        "",
+        "verified",
+    ),
+    "sequence-form-lp": AlgorithmEntry(
+        f"{_HERE}.tabular.equilibrium:solve",
+        "exact equilibrium of a two-player game of constant sum, by HiGHS",
+        "Koller, Megiddo and von Stengel (1996), Games and Economic Behavior 14",
+        "",
+        "verified",
+    ),
     "best-response": AlgorithmEntry(
         "walras.agents.best_response:best_response",
         "best response and exploitability on a grid of reports",

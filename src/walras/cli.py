@@ -1,4 +1,4 @@
-"""The command `walras`: list, play, train, bench, certify what is built.
+"""The command `walras`: list, play, train, solve, bench.
 
 Each command is a typed function; tyro turns signatures and docstrings into the command line.
 Exit status: 0 success, 1 something failed, 2 wrong request, 130 after Ctrl-C.
@@ -21,6 +21,7 @@ import walras
 from walras.algorithms.ppo import PPOSettings
 from walras.benchmarks import cli as benches
 from walras.benchmarks.cli import complain as _complain
+from walras.solving import solve
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Given = Annotated[str, tyro.conf.Positional]
@@ -196,7 +197,7 @@ def bench() -> int:
     return benches.main(["--help"])
 
 
-COMMANDS: dict[str, Callable[..., int]] = {"list": list_, "play": play, "train": train, "bench": bench}
+COMMANDS: dict[str, Callable[..., int]] = {"list": list_, "play": play, "train": train, "solve": solve, "bench": bench}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
