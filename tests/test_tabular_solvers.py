@@ -510,3 +510,17 @@ def test_policies_that_never_end_and_states_that_share_infostates_are_refused():
     with pytest.raises(ValueError, match="share infostates"):
         process_optimum(shared)
     assert process_value(shared, np.ones(1)) == pytest.approx(0.5)
+
+
+def test_the_optimum_is_found_where_staying_for_ever_is_as_good_as_any_step():
+    rows = [[(0, 0.0)], [(-1, 1.0)], [(-1, 0.0)], [(0, 0.0)]]  # state 0: stay, or end with 1; state 1: end, or go to 0
+    process = FiniteMDP(
+        "tie", start=[0.0, 1.0], info=[0, 1], n_actions=[2, 2], first=np.arange(5), probability=np.ones(4),
+        target=[row[0][0] for row in rows], reward=[row[0][1] for row in rows],
+    )  # fmt: skip
+    assert process_optimum(process) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("name", "optimum"), [("FrozenLake-v1", 14 / 17), ("CliffWalking-v1", -13.0)])
+def test_the_optima_of_gymnasiums_tables(name, optimum):
+    assert process_optimum(FiniteMDP.from_gymnasium(name)) == pytest.approx(optimum)

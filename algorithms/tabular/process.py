@@ -6,6 +6,7 @@ infostates as in `walras.envs.tabular.world`.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -35,19 +36,19 @@ def process_optimum(process: FiniteMDP) -> float:
     """
     if len(np.unique(process.info)) < len(process.info):
         raise ValueError(f"process: states of {process.name} share infostates; no optimum is computed for these")
-    pairs, offset = len(process.first) - 1, process.action_offset
+    offset = process.action_offset
     counts = np.diff(offset)
     policy = np.repeat(1.0 / counts, counts)
     while True:
         worth = _worth(process, _values(process, policy))
         best = np.maximum.reduceat(worth, offset[:-1])
         now = np.add.reduceat(worth * policy, offset[:-1])
-        if (best <= now + 1e-12 * np.maximum(1.0, np.abs(best))).all():
+        better = np.flatnonzero(best > now + 1e-12 * np.maximum(1.0, np.abs(best)))
+        if not len(better):
             return float(process.start @ now)
-        policy = np.zeros(pairs)
-        for state in range(len(counts)):
-            row = worth[offset[state] : offset[state + 1]]
-            policy[offset[state] + int(np.argmax(row))] = 1.0
+        for state in better:  # the others keep what they do: among equals, to stay for ever may be one
+            row = slice(offset[state], offset[state + 1])
+            policy[row] = np.arange(counts[state]) == np.argmax(worth[row])
 
 
 def _by_pair(process: FiniteMDP, policy: Array) -> Array:
@@ -69,7 +70,7 @@ def _worth(process: FiniteMDP, values: Array) -> Array:
 def _values(process: FiniteMDP, policy: Array) -> Array:
     """(S,) expected returns from every state under a policy over pairs."""
     from scipy.sparse import coo_matrix, identity
-    from scipy.sparse.linalg import spsolve
+    from scipy.sparse.linalg import MatrixRankWarning, spsolve
 
     states = len(process.info)
     counts = np.diff(process.action_offset)
@@ -79,7 +80,8 @@ def _values(process: FiniteMDP, policy: Array) -> Array:
     paid = np.bincount(state[entry], weight * process.reward, minlength=states)
     on = process.target >= 0
     moves: Any = coo_matrix((weight[on], (state[entry][on], process.target[on])), shape=(states, states))
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", MatrixRankWarning)  # told below
         values = np.asarray(spsolve((identity(states) - moves).tocsc(), paid)).reshape(states)
     if not np.isfinite(values).all() or np.abs(values).max() > 1e12:
         raise ValueError(f"policy: it need not end an episode of {process.name}, whose return is then not defined")
