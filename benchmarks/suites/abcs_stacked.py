@@ -27,6 +27,10 @@ _SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
         {"process": "cartpole", "game": "leduc_poker", "nodes": 5_000_000},
         "CartPole before Leduc poker",
     ),
+    "small": (
+        {"process": {"layers": 5, "states": 8, "actions": 3}, "game": "walras/WeightedRPS-v0", "nodes": 200_000},
+        "Random process (5 layers of 8 states, 3 actions) before weighted rock-paper-scissors",
+    ),
     "mdp-kuhn": (
         {"process": {"layers": 10, "states": 30, "actions": 3}, "game": "kuhn_poker", "nodes": 1_000_000},
         "Random process (10 layers of 30 states, 3 actions) before Kuhn poker",
@@ -40,7 +44,7 @@ _SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
 
 def draw_parts(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
     """Regret in the process and exploitability in the game against nodes touched; one column a stack."""
-    settings = [name for name in _SETTINGS if any(case.startswith(name) for case in results)]
+    settings = [name for name in _SETTINGS if name != "small" and any(case.startswith(name) for case in results)]
     axes = figure.subplots(2, len(settings), squeeze=False)
     for column, setting in enumerate(settings):
         for k, method in enumerate(_STACKED):
@@ -66,14 +70,15 @@ def _case(setting: str, method: str, profile: str, suffix: str = "", **options: 
         f"{setting}-{method}-{profile}{suffix}",
         _LEARN,
         {**params, "method": method, "profile": profile, "options": options},
-        cost="minutes",
+        cost="seconds" if setting == "small" else "minutes",
         seeds=3,
-        requires=("pyspiel",),
+        requires=() if setting == "small" else ("pyspiel",),
         description=f"{words}: {METHODS[method]}, {profile}{' with detection by bins' if options else ''}.",
     )
 
 
 _CASES = (
+    *(_case("small", method, "corrected") for method in ("abcs", "bql")),
     *(_case("cartpole-leduc", method, profile) for method in _STACKED for profile in ("published", "corrected")),
     _case("cartpole-leduc", "abcs", "published", "-bins", detection="bins"),
     *(_case(setting, method, "published") for setting in ("mdp-kuhn", "mdp-leduc") for method in _STACKED),
@@ -114,6 +119,8 @@ SUITE = Suite(
     cases=_CASES,
     metrics=(
         *point_metrics("regret", "Shortfall of the return in the process."),
+        *point_metrics("gain", "Sum of both players' gains from a best response."),
+        *point_metrics("published_gain", "The same by the authors' formula."),
         *point_metrics("exploitability", "NashConv / 2 of the average strategy in the game."),
         Metric("alarm_rate", "", "none", "value", "Share of the tests that said non-stationary."),
         Metric("cpu_seconds", "s", "lower", "timing", "Processor time of learning, without compiling and measuring."),
@@ -121,7 +128,14 @@ SUITE = Suite(
     ),
     published=(*published_rows(_REGRET), *published_rows(_EXPLOITABILITY)),
     known=tuple(
-        Known(case.name, "exploitability", 0.0, "no strategy gains against an equilibrium", "bound", 1e-9)
+        Known(
+            case.name,
+            "gain" if case.name.startswith("small") else "exploitability",
+            0.0,
+            "no strategy gains against an equilibrium",
+            "bound",
+            1e-9,
+        )
         for case in _CASES
     ),
     targets=tuple(
@@ -147,7 +161,9 @@ SUITE = Suite(
             "parts",
             "Both parts of each stack against nodes touched, corrected profile: mean and range of three seeds",
             f"{_MODULE}:draw_parts",
-            tuple(case.name for case in _CASES if case.name.endswith("corrected")),
+            tuple(
+                case.name for case in _CASES if case.name.endswith("corrected") and not case.name.startswith("small")
+            ),
             (10.0, 5.6),
         ),
     ),
