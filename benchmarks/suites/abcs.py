@@ -149,7 +149,7 @@ def draw_values(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None
             records = results.get(f"{prefix}-{method}-published")
             if not records:
                 continue
-            _draw_line(axis, [record.curves[metric] for record in records], f"C{k}", method)
+            draw_line(axis, [record.curves[metric] for record in records], f"C{k}", method)
             known = [row for row in SUITE.published if row.case == f"{prefix}-{method}-published"]
             budget = records[0].curves[metric].x[-1]
             dots = {int(row.metric[-2:]) if row.metric[-2:].isdigit() else 100: row.value for row in known}
@@ -173,7 +173,7 @@ def draw_profiles(figure: Figure, results: Mapping[str, Sequence[Record]]) -> No
             records = results.get(f"leduc-{method}-{profile}")
             if records:
                 curves = [record.curves["exploitability"] for record in records]
-                _draw_line(axis, curves, f"C{k}", f"{method}, {profile}", style)
+                draw_line(axis, curves, f"C{k}", f"{method}, {profile}", style)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("nodes touched")
@@ -182,7 +182,7 @@ def draw_profiles(figure: Figure, results: Mapping[str, Sequence[Record]]) -> No
     figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper")
 
 
-def _draw_line(axis: Any, curves: Sequence[Curve], colour: str, label: str, style: str = "-") -> None:
+def draw_line(axis: Any, curves: Sequence[Curve], colour: str, label: str, style: str = "-") -> None:
     import numpy as np
 
     x = np.mean([np.asarray(curve.x, np.float64) for curve in curves], axis=0)
@@ -231,7 +231,7 @@ def _case(setting: str, method: str, profile: str) -> Case:
         f"{_MODULE}:learn",
         {**params, "method": method, "profile": profile},
         cost="seconds" if quick else "minutes",
-        seeds=3,
+        seeds=3 if setting == "leduc" else 5,
         requires=requires,
         description=f"{words}: {_WORDS[method]}, {profile}.",
     )
@@ -321,6 +321,19 @@ def published_rows(tables: Mapping[str, tuple[str, Mapping[str, tuple[Sequence[f
     return rows
 
 
+def spread_targets(tables: Mapping[str, tuple[str, Mapping[str, tuple[Sequence[float], str]]]]) -> list[Target]:
+    """Our mean is to lie within the published seeds; three seeds span little, so a miss needs a look, not a fault."""
+    targets = []
+    for setting, (metric, methods) in tables.items():
+        for method, (_, seeds) in methods.items():
+            ends = sorted(float(seed) for seed in seeds.split(", "))
+            text = f"{setting}, {method}: within the published seeds, {ends[0]:g} to {ends[-1]:g}"
+            targets.append(
+                Target(f"{setting}-{method}-published", metric, at_least=ends[0], at_most=ends[-1], text=text)
+            )
+    return targets
+
+
 def point_metrics(name: str, description: str) -> list[Metric]:
     """The final metric and those along the way."""
     return [Metric(name, "", "lower", "value", description)] + [
@@ -376,13 +389,7 @@ SUITE = Suite(
             )
             for percent, value in zip(POINTS, (0.448, 0.387, 0.320, 0.277, 0.276, 0.238), strict=True)
         ),
-        Target(
-            "leduc-abcs-published",
-            "exploitability",
-            at_least=0.15,
-            at_most=0.39,
-            text="Leduc, ABCs: within the published seeds, 0.152 to 0.377",
-        ),
+        *spread_targets(_TABLES),
     ),
     pictures=(
         Picture(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from walras.benchmarks.suite import Case, Known, Metric, Picture, Suite, Target
-from walras.benchmarks.suites.abcs import METHODS, _draw_line, point_metrics, published_rows
+from walras.benchmarks.suites.abcs import METHODS, draw_line, point_metrics, published_rows, spread_targets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ def draw_parts(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
             records = results.get(f"{setting}-{method}-corrected")
             if records:
                 for row, metric in enumerate(("regret", "exploitability")):
-                    _draw_line(axes[row][column], [record.curves[metric] for record in records], f"C{k}", method)
+                    draw_line(axes[row][column], [record.curves[metric] for record in records], f"C{k}", method)
         for row, words in enumerate(("process: regret", "game: exploitability")):
             axis = axes[row][column]
             axis.set_xscale("log")
@@ -138,23 +138,27 @@ SUITE = Suite(
         )
         for case in _CASES
     ),
-    targets=tuple(
-        Target(
-            f"{setting}-abcs-{profile}",
-            metric,
-            at_most=1.0,
-            relative_to=f"{setting}-{method}-{profile}",
-            text=f"{_SETTINGS[setting][1].split(' (')[0]}, {profile}: ABCs no worse than {METHODS[method]} in {part}",
-        )
-        for setting, profile in (
-            ("mdp-kuhn", "published"),
-            ("mdp-kuhn", "corrected"),
-            ("mdp-leduc", "published"),
-            ("mdp-leduc", "corrected"),
-            ("cartpole-leduc", "corrected"),
-        )
-        for method in _STACKED[1:]
-        for metric, part in (("regret", "the process"), ("exploitability", "the game"))
+    targets=(
+        *spread_targets(_REGRET),
+        *spread_targets(_EXPLOITABILITY),
+        *(
+            Target(
+                f"{setting}-abcs-{profile}",
+                metric,
+                at_most=1.0,
+                relative_to=f"{setting}-{method}-{profile}",
+                text=f"{_SETTINGS[setting][1].split(' (')[0]}, {profile}: ABCs no worse than {METHODS[method]} in {part}",
+            )
+            for setting, profile in (
+                ("mdp-kuhn", "published"),
+                ("mdp-kuhn", "corrected"),
+                ("mdp-leduc", "published"),
+                ("mdp-leduc", "corrected"),
+                ("cartpole-leduc", "corrected"),
+            )
+            for method in _STACKED[1:]
+            for metric, part in (("regret", "the process"), ("exploitability", "the game"))
+        ),
     ),
     pictures=(
         Picture(
