@@ -183,6 +183,7 @@ def draw_profiles(figure: Figure, results: Mapping[str, Sequence[Record]]) -> No
 
 
 def draw_line(axis: Any, curves: Sequence[Curve], colour: str, label: str, style: str = "-") -> None:
+    """The mean of several seeds' curves over nodes touched, and the range between them."""
     import numpy as np
 
     x = np.mean([np.asarray(curve.x, np.float64) for curve in curves], axis=0)

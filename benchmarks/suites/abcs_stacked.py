@@ -147,7 +147,7 @@ SUITE = Suite(
                 metric,
                 at_most=1.0,
                 relative_to=f"{setting}-{method}-{profile}",
-                text=f"{_SETTINGS[setting][1].split(' (')[0]}, {profile}: ABCs no worse than {METHODS[method]} in {part}",
+                text=f"{setting}, {profile}: ABCs no worse than {METHODS[method]} in {part}",
             )
             for setting, profile in (
                 ("mdp-kuhn", "published"),

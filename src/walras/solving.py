@@ -100,6 +100,7 @@ def _run(flat: Any, method: Method, budget: dict[str, Any], seed: int, checkpoin
     if method == "lp":
         return tabular.solve(flat).strategy, {}
     kind: Any
+    options: dict[str, Any]
     if method in ("cfr", "cfr+", "dcfr"):
         if "nodes" in budget:
             raise ValueError(f"nodes: {method} sweeps the whole game; give iterations")
