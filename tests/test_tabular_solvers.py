@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyspiel
@@ -524,3 +525,54 @@ def test_the_optimum_is_found_where_staying_for_ever_is_as_good_as_any_step():
 @pytest.mark.parametrize(("name", "optimum"), [("FrozenLake-v1", 14 / 17), ("CliffWalking-v1", -13.0)])
 def test_the_optima_of_gymnasiums_tables(name, optimum):
     assert process_optimum(FiniteMDP.from_gymnasium(name)) == pytest.approx(optimum)
+
+
+# -- sampling ----------------------------------------------------------------------------------------------------------
+
+
+def counterfactual(flat, strategy, player):
+    """(S,) what the player's actions are worth, weighted by the chance that nature and the others come there."""
+    total, reach, found = flat.reward[:, player].copy(), np.ones(flat.n_nodes), np.zeros(flat.n_slots)
+    for node in range(flat.n_nodes - 1, 0, -1):
+        slot = flat.edge_slot[node]
+        total[flat.parent[node]] += (flat.edge_prob[node] if slot < 0 else strategy[slot]) * total[node]
+    for node in range(1, flat.n_nodes):
+        slot, above = flat.edge_slot[node], flat.parent[node]
+        own = slot >= 0 and flat.info_player[flat.info[above]] == player
+        reach[node] = reach[above] * (1.0 if own else flat.edge_prob[node] if slot < 0 else strategy[slot])
+        if own:
+            found[slot] += reach[node] * total[node]
+    return found
+
+
+@pytest.mark.parametrize("name", ["kuhn_poker", "kuhn_poker(players=3)", "tiny_hanabi"])
+@pytest.mark.parametrize("make", [
+    lambda flat, seed: ExternalSampling(flat, rule="hedge", seed=seed).fit(1).regret_,
+    lambda flat, seed: OutcomeSampling(flat, seed=seed).fit(iterations=1).memory_.slots["q"],
+    lambda flat, seed: OutcomeSampling(flat, seed=seed, explore=1.0).fit(iterations=1).memory_.slots["q"],
+])  # fmt: skip
+def test_what_is_sampled_is_right_on_average(make, name):
+    """Of the first player, who is answered by strategies that have not moved yet."""
+    flat, own = cached_game(name), cached_game(name).slots(0)
+    found = np.array([make(flat, seed)[own] for seed in range(3000)])
+    error = found.std(axis=0) / np.sqrt(len(found))
+    assert (np.abs(found.mean(axis=0) - counterfactual(flat, flat.uniform(), 0)[own]) < 4.5 * error + 1e-12).all()
+
+
+def test_very_long_trajectories_leave_finite_numbers():
+    process = FiniteMDP(
+        "walk", start=[1.0], info=[0], n_actions=[4], first=np.arange(5), probability=np.ones(4),
+        target=np.zeros(4), reward=[0.0, 1.0, 0.0, -1.0],
+    )  # fmt: skip
+    for profile in ("published", "corrected"):
+        learner = OutcomeSampling(process=process, limit=3000, profile=profile).fit(iterations=20)
+        assert np.isfinite(learner.memory_.slots["q"]).all() and np.isfinite(learner.policy_).all()
+
+
+def test_threads_do_not_share_the_buffers_of_an_evaluation():
+    flat = cached_game("leduc_poker")
+    strategies = [mixed(flat, seed) for seed in range(4)]
+    alone = [nash_conv(flat, s) for s in strategies]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(functools.partial(nash_conv, flat), strategies * 50))
+    assert together == alone * 50

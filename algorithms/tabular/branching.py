@@ -660,7 +660,7 @@ def follow(rule: Any, world: Any, memory: Any, frames: Any, budget: int, end: in
 def outcome(rule: Any, world: Any, memory: Any, frames: Any, budget: int, end: int, rng: Any) -> None:
     """Iterations of outcome sampling: one trajectory a player, valued by importance weights (section 4.5).
 
-    The chance of a very long trajectory can fall below what numbers hold; its weight is cut at 1e250.
+    The chance of a very long trajectory can fall below what numbers hold: weights are cut at 1e100 and 1e200.
     """
     slots = memory.slots
     while memory.clock[0].nodes < budget and memory.clock[0].iterations < end:
@@ -690,9 +690,10 @@ def outcome(rule: Any, world: Any, memory: Any, frames: Any, budget: int, end: i
                 if i < d - 1:
                     later = frames.sampled[i + 1]
                     value *= frames.pi[i + 1, later] / frames.old[i + 1, 0, later]
+                    value = min(max(value, -1e100), 1e100)
                 if i == d - 1 or not rule.late:
                     value += frames.reward[i, 0]
-                slots[a0 + action].q += value / max(frames.before[i, 0, 0], 1e-250)
+                slots[a0 + action].q += value / max(frames.before[i, 0, 0], 1e-200)
                 for a in range(world.info_offset[info + 1] - a0):
                     slots[a0 + a].n += 1
                     if not rule.opponent:

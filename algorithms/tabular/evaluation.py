@@ -5,6 +5,7 @@ Shapes: `S` slots, `N` players, `Q` sequences of one player.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any, NamedTuple
 
@@ -54,16 +55,23 @@ class _Bench:
         return g
 
 
-_benches: weakref.WeakKeyDictionary[FlatGame, _Bench] = weakref.WeakKeyDictionary()
+class _Kept(threading.local):
+    """Each thread has buffers of its own."""
+
+    def __init__(self) -> None:
+        self.benches: weakref.WeakKeyDictionary[FlatGame, _Bench] = weakref.WeakKeyDictionary()
+
+
+_kept = _Kept()
 
 
 def _bench(game: FlatGame, strategy: Any) -> _Bench:
     """The game's buffers, with the plans of a strategy in them."""
     from walras.algorithms.tabular.sweeps import plan
 
-    bench = _benches.get(game)
+    bench = _kept.benches.get(game)
     if bench is None:
-        bench = _benches.setdefault(game, _Bench(game))
+        bench = _kept.benches.setdefault(game, _Bench(game))
     slots = game.check_strategy(getattr(strategy, "probabilities", strategy))
     for plex, x in zip(bench.plexes, bench.plans, strict=True):
         plan(plex, slots, x)
