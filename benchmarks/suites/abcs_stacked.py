@@ -73,7 +73,9 @@ def _case(setting: str, method: str, profile: str, suffix: str = "", **options: 
         cost="seconds" if setting == "small" else "minutes",
         seeds=3,
         requires=() if setting == "small" else ("pyspiel",),
-        description=f"{words}: {METHODS[method]}, {profile}{' with detection by bins' if options else ''}.",
+        description=f"{words}: {METHODS[method]}, {profile}"
+        + "".join(f", {name.replace('_', ' ')} {value}" for name, value in options.items())
+        + ".",
     )
 
 
@@ -81,6 +83,8 @@ _CASES = (
     *(_case("small", method, "corrected") for method in ("abcs", "bql")),
     *(_case("cartpole-leduc", method, profile) for method in _STACKED for profile in ("published", "corrected")),
     _case("cartpole-leduc", "abcs", "published", "-bins", detection="bins"),
+    _case("cartpole-leduc", "abcs", "corrected", "-raw", detection="raw"),
+    _case("cartpole-leduc", "abcs", "corrected", "-spending", error_control=True),
     *(_case(setting, method, "published") for setting in ("mdp-kuhn", "mdp-leduc") for method in _STACKED),
     *(_case(setting, method, "corrected") for setting in ("mdp-kuhn", "mdp-leduc") for method in _STACKED),
 )
