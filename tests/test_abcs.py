@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from walras.algorithms.tabular import ABCs, BoltzmannQ, ExternalSampling, MaxCFR, OutcomeSampling, stationarity
-from walras.algorithms.tabular.branching import critical_values, memory, remember, statistic
+from walras.algorithms.tabular.branching import critical_values, judge, memory, remember, statistic
 from walras.envs.tabular import CHANCE, DECISION, LEAF, CartPole, FiniteMDP, FlatGame, cached_game
 
 # -- the second writing ------------------------------------------------------------------------------------------------
@@ -452,6 +452,30 @@ def test_error_control_spends_the_level_and_no_more():
         assert p[0] == pytest.approx(level)
         spent = p[1:] * 2.0 ** np.arange(len(p) - 1)  # row j + 1 serves 2**j tests
         assert 0.9 * level < spent.sum() <= level * (1 + 1e-6) and (np.diff(p[1:]) < 0).all()
+
+
+@njit
+def alarms(kept, ids, every):
+    """How often a pair is called moving that remembers `ids` and is tested after every few of them."""
+    found = 0
+    for i in range(len(ids)):
+        remember(kept.slots, kept.counts, kept.ring, 0, ids[i])
+        if (i + 1) % every == 0:
+            found += not judge(10, True, kept, 0)
+    return found
+
+
+@pytest.mark.parametrize(("kinds", "concentration"), [(2, 1.0), (8, 0.3), (200, 1.0)])
+def test_under_error_control_a_pair_that_stands_still_is_hardly_ever_called_moving(kinds, concentration):
+    """One in twenty at most, over all of a pair's tests together."""
+    rng = np.random.default_rng(1)
+    ever, pairs = 0, 150
+    for _ in range(pairs):
+        ids = rng.choice(kinds, size=2000, p=rng.dirichlet(np.full(kinds, concentration)))
+        ever += alarms(memory(1, 500, 0.05), ids, 25) > 0
+    assert ever / pairs <= 0.05
+    drifting = np.concatenate([rng.integers(0, kinds, 500), rng.integers(kinds // 2, kinds + kinds // 2, 500)])
+    assert alarms(memory(1, 500, 0.05), drifting, 25) > 0
 
 
 @pytest.mark.parametrize("seed", range(3))
