@@ -25,13 +25,19 @@ METHODS = {"abcs": "ABCs", "max": "MaxCFR", "es": "ExternalSampling", "os": "Out
 
 
 def make_learner(
-    method: str, game: str | None, process: Any, profile: str, seed: int, options: Mapping[str, Any]
+    method: str,
+    game: str | None,
+    process: Any,
+    profile: str,
+    seed: int,
+    options: Mapping[str, Any],
+    parameters: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A fresh learner of that method."""
+    """A fresh learner of that method; the arguments are those of `learn`."""
     from walras.algorithms import tabular
     from walras.envs.tabular import cached_game
 
-    flat = None if game is None else cached_game(game)
+    flat = None if game is None else cached_game(game, **(parameters or {}))
     if method == "es":
         late = profile == "published"
         return tabular.ExternalSampling(flat, rule="hedge", averaging="published" if late else "opponent", seed=seed)
@@ -49,6 +55,7 @@ def learn(
     game: str | None = None,
     process: Any = None,
     options: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Learn with a budget of nodes and measure after each twentieth of it.
 
@@ -61,13 +68,14 @@ def learn(
         game: Text or id of the game; `None` for a process alone.
         process: `"cartpole"`, parameters of a random layered process, or `None`.
         options: More arguments of the learner.
+        parameters: Of the game.
     """
     import time
 
     if isinstance(process, Mapping):
         process = {**process, "seed": seed}
-    make_learner(method, game, process, profile, seed, options or {}).fit(nodes=1)  # compiles
-    learner = make_learner(method, game, process, profile, seed, options or {})
+    make_learner(method, game, process, profile, seed, options or {}, parameters).fit(nodes=1)  # compiles
+    learner = make_learner(method, game, process, profile, seed, options or {}, parameters)
     measure = _measures(learner, game, process)
     spent = 0.0
     touched: list[int] = []
@@ -246,7 +254,7 @@ def _more(name: str) -> Case:
     return Case(name, f"{_MODULE}:learn", params, cost="minutes", seeds=3, requires=requires, description=words)
 
 
-_CASES = (
+_CASES: tuple[Case, ...] = (
     *(
         _case(setting, method, profile)
         for setting in _SETTINGS
@@ -267,6 +275,26 @@ _CASES = (
         )
         for method in ("abcs", "es")
     ),
+)
+
+_ECONOMIC: dict[str, tuple[str, dict[str, Any], str]] = {
+    "auction": ("walras/DiscreteAuction-v0", {"values": 6}, "first-price auction, two bidders, values 1 to 6"),
+    "all-pay": ("walras/DiscreteAuction-v0", {"values": 6, "mechanism": "all-pay"}, "all-pay auction, values 1 to 6"),
+    "bargaining": ("walras/DiscreteBargaining-v0", {}, "alternating offers over a pie in pieces"),
+    "entry": ("walras/MarketEntry-v0", {}, "sellers enter a market or stay out"),
+}
+
+_CASES += tuple(
+    Case(
+        f"{name}-{method}-corrected",
+        f"{_MODULE}:learn",
+        {"game": game, "parameters": parameters, "nodes": 500_000, "method": method, "profile": "corrected"},
+        cost="minutes",
+        seeds=3,
+        description=f"{words[0].upper()}{words[1:]}: {_WORDS[method]}, by NashConv (general sum: no theorem).",
+    )
+    for name, (game, parameters, words) in _ECONOMIC.items()
+    for method in ("abcs", "es", "bql")
 )
 
 _TABLES: dict[str, tuple[str, dict[str, tuple[tuple[float, ...], str]]]] = {
