@@ -23,6 +23,15 @@ POINTS = (5, 10, 25, 50, 75, 100)
 METHODS = {"abcs": "ABCs", "max": "MaxCFR", "es": "ExternalSampling", "os": "OutcomeSampling", "bql": "BoltzmannQ"}
 """Short names of the methods, and the classes behind them."""
 
+WORDS = {
+    "abcs": "ABCs",
+    "max": "MAX-CFR",
+    "es": "external sampling",
+    "os": "outcome sampling",
+    "bql": "Boltzmann Q-learning",
+}
+"""What tables and pictures call them."""
+
 
 def make_learner(
     method: str,
@@ -157,18 +166,15 @@ def draw_values(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None
             records = results.get(f"{prefix}-{method}-published")
             if not records:
                 continue
-            draw_line(axis, [record.curves[metric] for record in records], f"C{k}", method)
+            draw_line(axis, [record.curves[metric] for record in records], f"C{k}", WORDS[method])
             known = [row for row in SUITE.published if row.case == f"{prefix}-{method}-published"]
             budget = records[0].curves[metric].x[-1]
             dots = {int(row.metric[-2:]) if row.metric[-2:].isdigit() else 100: row.value for row in known}
             axis.plot(
                 [budget * percent / 100 for percent in dots], list(dots.values()), "D", color=f"C{k}", markersize=3.5
             )
-        axis.set_xscale("log")
-        axis.set_yscale("log")
+        scale(axis, "symlog" if metric == "regret" else "log")
         axis.set_title(title)
-        axis.set_xlabel("nodes touched")
-        axis.grid(True)
     handles = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=5)
 
@@ -181,13 +187,28 @@ def draw_profiles(figure: Figure, results: Mapping[str, Sequence[Record]]) -> No
             records = results.get(f"leduc-{method}-{profile}")
             if records:
                 curves = [record.curves["exploitability"] for record in records]
-                draw_line(axis, curves, f"C{k}", f"{method}, {profile}", style)
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_xlabel("nodes touched")
+                draw_line(axis, curves, f"C{k}", f"{WORDS[method]}, {profile}", style)
+    scale(axis)
     axis.set_ylabel("exploitability")
-    axis.grid(True)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper")
+
+
+def scale(axis: Any, vertical: str = "log") -> None:
+    """Nodes touched, and values on a logarithmic axis (`"symlog"`: that reaches zero), labelled at 1, 2 and 5."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_xscale("log")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlabel("nodes touched")
+    if vertical == "symlog":
+        axis.set_yscale("symlog", linthresh=1.0)
+        axis.set_ylim(bottom=0.0)
+    else:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.grid(True)
 
 
 def draw_line(axis: Any, curves: Sequence[Curve], colour: str, label: str, style: str = "-") -> None:
@@ -222,13 +243,6 @@ _OTHERS = {
     "leduc-abcs-matching": ("leduc", {"matching": True}, "Ours: regret matching+ at non-stationary infostates."),
     "cartpole-abcs-bins": ("cartpole", {"detection": "bins"}, "As published, but detection by bins."),
 }
-_WORDS = {
-    "abcs": "ABCs",
-    "max": "MAX-CFR",
-    "es": "external sampling with Hedge",
-    "os": "outcome sampling with Hedge",
-    "bql": "Boltzmann Q-learning",
-}
 
 
 def _case(setting: str, method: str, profile: str) -> Case:
@@ -242,7 +256,7 @@ def _case(setting: str, method: str, profile: str) -> Case:
         cost="seconds" if quick else "minutes",
         seeds=3 if setting == "leduc" else 5,
         requires=requires,
-        description=f"{words}: {_WORDS[method]}, {profile}.",
+        description=f"{words}: {WORDS[method]}, {profile}.",
     )
 
 
@@ -271,7 +285,7 @@ _CASES: tuple[Case, ...] = (
             cost="minutes",
             seeds=3,
             requires=("pyspiel",),
-            description=f"Ours: three-player Kuhn poker, {_WORDS[method]}, by NashConv.",
+            description=f"Ours: three-player Kuhn poker, {WORDS[method]}, by NashConv.",
         )
         for method in ("abcs", "es")
     ),
@@ -291,7 +305,7 @@ _CASES += tuple(
         {"game": game, "parameters": parameters, "nodes": 500_000, "method": method, "profile": "corrected"},
         cost="minutes",
         seeds=3,
-        description=f"{words[0].upper()}{words[1:]}: {_WORDS[method]}, by NashConv (general sum: no theorem).",
+        description=f"{words[0].upper()}{words[1:]}: {WORDS[method]}, by NashConv (general sum: no theorem).",
     )
     for name, (game, parameters, words) in _ECONOMIC.items()
     for method in ("abcs", "es", "bql")

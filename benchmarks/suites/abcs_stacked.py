@@ -10,7 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from walras.benchmarks.suite import Case, Known, Metric, Picture, Suite, Target
-from walras.benchmarks.suites.abcs import METHODS, draw_line, point_metrics, published_rows, spread_targets
+from walras.benchmarks.suites.abcs import (
+    METHODS,
+    WORDS,
+    draw_line,
+    point_metrics,
+    published_rows,
+    scale,
+    spread_targets,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +50,13 @@ _SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+_TITLES = {
+    "cartpole-leduc": "CartPole, then Leduc",
+    "mdp-kuhn": "layers, then Kuhn",
+    "mdp-leduc": "layers, then Leduc",
+}
+
+
 def draw_parts(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
     """Regret in the process and exploitability in the game against nodes touched; one column a stack."""
     settings = [name for name in _SETTINGS if name != "small" and any(case.startswith(name) for case in results)]
@@ -51,16 +66,13 @@ def draw_parts(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
             records = results.get(f"{setting}-{method}-corrected")
             if records:
                 for row, metric in enumerate(("regret", "exploitability")):
-                    draw_line(axes[row][column], [record.curves[metric] for record in records], f"C{k}", method)
+                    draw_line(axes[row][column], [record.curves[metric] for record in records], f"C{k}", WORDS[method])
         for row, words in enumerate(("process: regret", "game: exploitability")):
             axis = axes[row][column]
-            axis.set_xscale("log")
-            axis.set_yscale("symlog" if setting.startswith("cartpole") and row == 0 else "log")
-            axis.grid(True)
+            scale(axis, "symlog" if setting.startswith("cartpole") and row == 0 else "log")
             if column == 0:
                 axis.set_ylabel(words)
-        axes[0][column].set_title(_SETTINGS[setting][1].split(" (")[0], fontsize=8)
-        axes[1][column].set_xlabel("nodes touched")
+        axes[0][column].set_title(_TITLES[setting])
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
 
 
