@@ -28,7 +28,7 @@ from walras.algorithms.tabular import (
     to_openspiel_policy,
 )
 from walras.envs.play import play
-from walras.envs.tabular import CartPole, FiniteMDP, TabularGame, cached_game, compile_game
+from walras.envs.tabular import CartPole, FiniteMDP, Stacked, TabularGame, cached_game, compile_game
 from walras.envs.tabular.known import kuhn as equilibrium
 
 PROCESS = FiniteMDP.layered(3, 4, 2)
@@ -432,6 +432,17 @@ def test_a_stack_is_learned_in_both_parts():
     assert learner.policy_.shape == (slots + 24,) and learner.average_.shape == (24,)
     assert process_optimum(process) - process_value(process, learner.policy_[:slots]) < 0.05
     assert exploitability(flat(), learner.average_) < 0.05
+
+
+def test_a_stacked_game_says_what_it_is_made_of_and_how_its_process_ends():
+    stack = Stacked(CartPole(bins=4), "kuhn_poker", end=0.25, limit=7)
+    learner = ABCs(stack, seed=1)
+    assert (learner.settings["end"], learner.settings["limit"]) == (0.25, 7) and learner.process is stack.process
+    parts = ABCs(stack.game.flat, process=CartPole(bins=4), end=0.25, limit=7, seed=1).fit(iterations=50)
+    assert bits(learner.fit(iterations=50)) == bits(parts)
+    assert ABCs(stack, limit=5, end=0.5).settings["limit"] == 5
+    with pytest.raises(TypeError, match="has one already"):
+        ABCs(stack, process=PROCESS)
 
 
 @pytest.mark.parametrize("learner", [ABCs, ExternalSampling, MaxCFR])

@@ -55,7 +55,7 @@ class WorldLearner(TabularLearner):
     """Temperature at the start, its decay, and how many iterations pass between two decays."""
 
     def _prepare(
-        self, game: Any, process: Any, *, profile: str, seed: int, end: float | None, limit: int, **rest: Any
+        self, game: Any, process: Any, *, profile: str, seed: int, end: float | None, limit: int | None, **rest: Any
     ) -> None:
         """Check the arguments, settle what the profile decides, and make the tables; `rest` is the learner's own."""
         from walras.algorithms.tabular import branching
@@ -70,7 +70,8 @@ class WorldLearner(TabularLearner):
         if type(game).__name__ == "Stacked":
             if process is not None:
                 raise TypeError(f"process: {game!r} has one already")
-            game, process, end, limit = game.game.flat, game.process, game.end if end is None else end, game.limit
+            end, limit = game.end if end is None else end, game.limit if limit is None else limit
+            game, process = game.game.flat, game.process
         self._flat = None if game is None else as_flat(game)
         players = 0 if self._flat is None else self._flat.n_players
         rest["averaging"] = averaging_of(rest["averaging"], _PROFILES[profile]["averaging"], players)
@@ -79,7 +80,7 @@ class WorldLearner(TabularLearner):
             end = 0.0 if not isinstance(process, CartPole) else 0.005 if self._flat is None else 0.01
         if not 0.0 <= end < 1.0:
             raise ValueError(f"end must lie in [0, 1), got {end!r}")
-        seed, limit = whole("seed", seed, 0), whole("limit", limit)
+        seed, limit = whole("seed", seed, 0), whole("limit", 500 if limit is None else limit)
         self.settings = {"profile": profile, "seed": seed, "end": float(end), "limit": limit, **rest}
         self.world = build(process, self._flat, raw=rest.get("detection") == "raw")
         self._rng = np.random.Generator(np.random.PCG64(seed))
@@ -274,7 +275,7 @@ class ABCs(WorldLearner):
         error_control: bool = False,
         matching: bool = False,
         end: float | None = None,
-        limit: int = 500,
+        limit: int | None = None,
     ) -> None:
         """Prepare an empty table.
 
@@ -297,7 +298,7 @@ class ABCs(WorldLearner):
             matching: ours: regret matching+ in place of Hedge at non-stationary infostates.
             end: probability that a step of the process ends it while learning (default for CartPole 1/200, before a
                 game 1/100; else 0).
-            limit: steps after which the process ends while learning.
+            limit: steps after which the process ends while learning (default 500; of a `Stacked` game its own).
 
         Raises:
             ValueError: if an argument is out of range.
@@ -345,7 +346,7 @@ class MaxCFR(WorldLearner):
         correction: Literal["policy", "greedy", "published"] | None = None,
         averaging: Averaging | None = None,
         end: float | None = None,
-        limit: int = 500,
+        limit: int | None = None,
     ) -> None:
         """Prepare an empty table; arguments as for `ABCs`. The corrected profile values the child greedily here."""
         if correction is None and profile == "corrected":
@@ -370,7 +371,7 @@ class BoltzmannQ(WorldLearner):
         seed: int = 0,
         averaging: Averaging | None = None,
         end: float | None = None,
-        limit: int = 500,
+        limit: int | None = None,
     ) -> None:
         """Prepare an empty table; arguments as for `ABCs`. Published: CartPole's last step looks beyond the end."""
         self._prepare(game, process, profile=profile, seed=seed, end=end, limit=limit, averaging=averaging)
@@ -395,7 +396,7 @@ class OutcomeSampling(WorldLearner):
         averaging: Averaging | None = None,
         explore: float = 0.6,
         end: float | None = None,
-        limit: int = 500,
+        limit: int | None = None,
     ) -> None:
         """Prepare an empty table; arguments as for `ABCs`. Published: only the last reward is passed on.
 
