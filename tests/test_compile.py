@@ -412,7 +412,7 @@ def test_the_estimate_is_exact_for_full_trees_and_near_for_others(game):
 
 def test_an_auction_compiles_in_chunks_as_it_does_at_once(monkeypatch):
     whole = compile_game("walras/DiscreteAuction-v0", values=4)
-    monkeypatch.setattr(compiler, "_CHUNK", 7)
+    monkeypatch.setattr("walras.envs.tabular.from_rules._CHUNK", 7)
     assert compile_game("walras/DiscreteAuction-v0", values=4).fingerprint == whole.fingerprint
 
 
@@ -420,8 +420,8 @@ def test_an_auction_compiles_in_chunks_as_it_does_at_once(monkeypatch):
 
 
 def test_a_game_above_the_limit_is_refused_before_it_is_expanded(monkeypatch):
-    monkeypatch.setattr(compiler._Spiel, "expand", lambda *_: pytest.fail("expanded"))
-    monkeypatch.setattr(compiler._Rules, "expand", lambda *_: pytest.fail("expanded"))
+    monkeypatch.setattr(compiler.SpielSource, "expand", lambda *_: pytest.fail("expanded"))
+    monkeypatch.setattr(compiler.RulesSource, "expand", lambda *_: pytest.fail("expanded"))
     with pytest.raises(ValueError, match=r"limit: chess\(\) has about .* more than 1000000"):
         compile_game("chess", limit=1_000_000)
     with pytest.raises(ValueError, match=r"limit: DiscreteAuction.* has about .* random descents"):

@@ -9,12 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from walras.envs.tabular.compile import Size, cached_game, compile_game, estimate_size
+    from walras.envs.tabular.compile import cached_game, compile_game, estimate_size
     from walras.envs.tabular.flat import CHANCE, DECISION, LEAF, FlatGame
     from walras.envs.tabular.mdp import MDP, CartPole, FiniteMDP, as_process
     from walras.envs.tabular.processes import DiscretisedCartPole, Stacked, TabularMDP
     from walras.envs.tabular.rules import TabularGame
     from walras.envs.tabular.sequence import SequenceForm, sequence_form
+    from walras.envs.tabular.sizes import Size
     from walras.envs.tabular.table import TabularAECEnv
     from walras.envs.tabular.weighted_rps import WeightedRPS
 
@@ -43,12 +44,13 @@ __all__ = [
 
 _HERE = "walras.envs.tabular"
 _WHERE = {
-    "compile": ("Size", "cached_game", "compile_game", "estimate_size"),
+    "compile": ("cached_game", "compile_game", "estimate_size"),
     "flat": ("CHANCE", "DECISION", "LEAF", "FlatGame"),
     "mdp": ("MDP", "CartPole", "FiniteMDP", "as_process"),
     "processes": ("DiscretisedCartPole", "Stacked", "TabularMDP"),
     "rules": ("TabularGame",),
     "sequence": ("SequenceForm", "sequence_form"),
+    "sizes": ("Size",),
     "table": ("TabularAECEnv",),
     "weighted_rps": ("WeightedRPS",),
 }
