@@ -103,3 +103,21 @@ register(
     source="Ståhl (1972); Rubinstein (1982)",
     status="verified",
 )
+
+_PLATFORMS = "walras.envs.platforms"
+_ENTRY = "arXiv 2309.08781"
+
+register(
+    "walras/SellerEntry-v0",
+    f"{_PLATFORMS}.entry:SellerEntry",
+    title="sellers join a platform with a fee or stay off, one fixed market, exported as a tree",
+    source=_ENTRY,
+    status="verified",
+)
+register(
+    "walras/RandomEntry-v0",
+    f"{_PLATFORMS}.entry:RandomEntry",
+    title="sellers join a platform with a fee or stay off, random markets",
+    source=_ENTRY,
+    status="runs",
+)
