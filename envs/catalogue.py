@@ -121,3 +121,24 @@ register(
     source=_ENTRY,
     status="runs",
 )
+register(
+    "walras/PlatformFee-v0",
+    f"{_PLATFORMS}.fee:PlatformFee",
+    title="a platform sets its fee, sellers answer",
+    source=_ENTRY,
+    status="verified",
+)
+register(
+    "walras/Marketplace-v0",
+    f"{_PLATFORMS}.marketplace:Marketplace",
+    title="regulator, platform and sellers in turns",
+    source=_ENTRY,
+    status="verified",
+)
+register(
+    "walras/FiniteMarketplace-v0",
+    f"{_PLATFORMS}.marketplace:FiniteMarketplace",
+    title="platform and sellers in turns on a grid of fees, exported as a tree",
+    source=_ENTRY,
+    status="verified",
+)

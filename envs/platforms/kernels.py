@@ -235,3 +235,96 @@ def _bid(w: Any, i: int, j: int, price: Any, changed: Any, least: float) -> None
         if offer > price[k] + least:
             price[k] = offer
             changed[k] = True
+
+
+@njit(cache=True)
+def profiles(weights: Any, worth: Any, price: Any, welfare: Any) -> None:
+    """Largest competitive prices of every joint choice of the sellers of B games.
+
+    Sellers enter one by one, each with every choice in turn: a walk through the tree of choices, on which one shortest
+    path (`_enter`, with the sides of the market exchanged) takes each node to the next. Buyers are kept at their
+    smallest payoffs, so sellers' payoffs are the largest prices; nothing is ever solved again.
+
+    Args:
+        weights: (B, L, m, n) surplus of seller j with buyer i under choice l, negative where they may not trade.
+        worth: (B, L, m, n) what that trade adds to welfare.
+        price: (B, L**m, m) written; seller 0's choice runs slowest.
+        welfare: (B, L**m) written.
+    """
+    games, options, m, n = weights.shape
+    mu, own = np.empty((m + 1, m), np.int64), np.empty((m + 1, n), np.int64)
+    payoff, income = np.empty((m + 1, n), weights.dtype), np.empty((m + 1, m), weights.dtype)
+    dist, prev, todo = np.empty(n, weights.dtype), np.empty(n, np.int64), np.empty(n, np.int64)
+    row = np.empty((m, n), weights.dtype)
+    choice = np.empty(m, np.int64)
+    for g in range(games):
+        own[0] = -1
+        payoff[0] = 0
+        choice[:] = -1
+        depth, leaf = 0, 0
+        while depth >= 0:
+            choice[depth] += 1
+            if choice[depth] == options:
+                choice[depth] = -1
+                depth -= 1
+                continue
+            row[depth] = weights[g, choice[depth], depth]
+            after = depth + 1
+            for j in range(depth):
+                mu[after, j] = mu[depth, j]
+                income[after, j] = income[depth, j]
+            for i in range(n):
+                own[after, i] = own[depth, i]
+                payoff[after, i] = payoff[depth, i]
+            _enter(depth, row, mu[after], own[after], payoff[after], income[after], dist, prev, todo)
+            if after < m:
+                depth = after
+                continue
+            total = payoff[0, 0]
+            for j in range(m):
+                price[g, leaf, j] = income[after, j]
+                if mu[after, j] >= 0:
+                    total += worth[g, choice[j], j, mu[after, j]]
+            welfare[g, leaf] = total
+            leaf += 1
+
+
+@njit(cache=True)
+def regret(payoff: Any, options: int, u: Any, regrets: Any, counts: Any) -> None:
+    """Independent regret matching in B normal forms, with the payoff of every choice known after each round.
+
+    Args:
+        payoff: (B, P, m) payoffs of every profile.
+        options: choices of a player, A; P = A**m.
+        u: (B, R, m) uniforms, one for each decision.
+        regrets: (B, m, A) cumulative regrets, updated.
+        counts: (B, P) int64 how often each profile was played, updated.
+    """
+    games, rounds, m = u.shape
+    step, choice = np.empty(m, np.int64), np.empty(m, np.int64)
+    for j in range(m):
+        step[j] = options ** (m - 1 - j)
+    for g in range(games):
+        for t in range(rounds):
+            at = 0
+            for j in range(m):
+                total = 0.0
+                for a in range(options):
+                    total += max(regrets[g, j, a], 0.0)
+                pick = options - 1
+                if total > 0:
+                    mark, sofar = u[g, t, j] * total, 0.0
+                    for a in range(options):
+                        sofar += max(regrets[g, j, a], 0.0)
+                        if mark < sofar:
+                            pick = a
+                            break
+                else:
+                    pick = min(int(u[g, t, j] * options), options - 1)
+                choice[j] = pick
+                at += pick * step[j]
+            counts[g, at] += 1
+            for j in range(m):
+                for a in range(options):
+                    other = at + (a - choice[j]) * step[j]
+                    regrets[g, j, a] += payoff[g, other, j] - payoff[g, at, j]

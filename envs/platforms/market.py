@@ -142,7 +142,7 @@ INSTANCES: dict[str, Callable[[], Market]] = {
     ),
     "chain": lambda: homogeneous([10, 7, 5, 3, 2], [[0], [0, 1], [1, 2], [2], [3]], 4),
     "forest": lambda: homogeneous([10, 7, 5, 3, 2], [[0, 1], [1, 2], [2], [0], []], 4),
-    "tight": tight,
+    "tight": lambda: Market(np.array([[2, 2], [4, 0]]), np.array([[1, 0], [0, 0]])),
     "no-pure-equilibrium": lambda: Market(
         np.array([[5, 4, 8], [6, 7, 6], [5, 3, 5]]), np.array([[1, 1, 1], [0, 0, 1], [0, 0, 0]])
     ),
