@@ -20,6 +20,7 @@ import numpy as np
 
 from walras.envs.arguments import whole
 from walras.envs.game import Array
+from walras.envs.platforms.clearing import clear
 from walras.envs.platforms.introductions import trade
 
 _PATIENCE = 12  # iterations without a better bound after which steps are halved
@@ -54,6 +55,17 @@ def bound_at(values: Any, world: Any, multipliers: Any) -> float:
     if (lam < 0).any() or lam[~e].any():
         raise ValueError("multipliers: nonnegative numbers, zero outside the world, are needed")
     return _Relaxed(v, e).solve(lam)[0]
+
+
+def pair_losses(values: Any, world: Any, multipliers: Any) -> Array:
+    """(n, m) by how much the bound of these multipliers falls, at least, if a pair has to trade: reduced costs."""
+    v, e = np.asarray(values, np.float64), np.asarray(world, bool)
+    relaxed = _Relaxed(v, e)
+    relaxed.solve(np.asarray(multipliers, np.float64))
+    prices = clear(relaxed.weight, np.ones(v.shape, bool)).price_max
+    payoffs = np.maximum(0.0, (relaxed.weight - prices).max(axis=1, initial=0.0))
+    losses: Array = np.maximum(0.0, payoffs[:, None] + prices - relaxed.weight)
+    return losses
 
 
 def revenue_bound(
