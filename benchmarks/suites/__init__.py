@@ -17,6 +17,8 @@ _ENTRIES: dict[str, str] = {
     "classical-games": "walras.benchmarks.suites.classical:SUITE",
     "doors-speed": "walras.benchmarks.suites.speed:SUITE",
     "bench-reliability": "walras.benchmarks.suites.reliability:SUITE",
+    "clearing-speed": "walras.benchmarks.suites.platform_clearing:SUITE",
+    "platform-equilibrium": "walras.benchmarks.suites.platform_equilibrium:SUITE",
     "bench-selftest": "walras.benchmarks.suites.selftest:SUITE",
 }
 

@@ -59,7 +59,8 @@ def answers(table: Profiles, found: Supports, fee: Array, selection: str, u: Arr
     result = np.zeros((games, count))
     learn = np.ones(games, bool)
     if selection == "algorithm":
-        result[np.arange(games), _climb(price, fee)] = 1.0
+        least = 1e-9 * price.max(axis=(1, 2), initial=1e-300)[:, None]
+        result[np.arange(games), climb(price, 1 - fee[:, None] + INDIFFERENCE, 1.0, least)] = 1.0
         return result
     if selection != "learning":
         low, high = found.low / found.low_of - INDIFFERENCE, found.high / found.high_of + INDIFFERENCE
@@ -82,18 +83,24 @@ def answers(table: Profiles, found: Supports, fee: Array, selection: str, u: Arr
     return result
 
 
-def _climb(price: Array, fee: Array) -> Array:
-    """(B,) profile numbers by the algorithm for homogeneous goods (`equilibrium.homogeneous_equilibrium`)."""
+def climb(price: Array, keeps: Array | int, whole: float | int = 1, least: Array | float | int = 0) -> Array:
+    """(B,) profile numbers by the algorithm for homogeneous goods (`equilibrium.homogeneous_equilibrium`).
+
+    Args:
+        price: (B, P, m) prices of all profiles.
+        keeps: a joined seller's part of `whole`, one number or (B, 1).
+        whole: what others keep.
+        least: gains up to so much do not count; one number or (B, 1).
+    """
     games, _, sellers = price.shape
     at = np.zeros(games, np.int64)
     lane = np.arange(games)
     bits = 1 << np.arange(sellers - 1, -1, -1)
-    least = 1e-9 * price.max(axis=(1, 2), initial=1e-300)[:, None]
     for _ in range(sellers):
         now = price[lane, at]
         off = (at[:, None] & bits) == 0
         then = np.stack([price[lane, at | bit, j] for j, bit in enumerate(bits)], axis=1)
-        gains = off & ((1 - fee[:, None] + INDIFFERENCE) * then > now + least)
+        gains = off & (keeps * then > whole * now + least)
         joiner = np.where(gains, now, np.inf).argmin(axis=1)
         at = np.where(gains.any(axis=1), at | bits[joiner], at)
     return at

@@ -20,35 +20,29 @@ def _enter(i: int, w: Any, mu: Any, own: Any, p: Any, u: Any, dist: Any, prev: A
     The path ends at the first of: an unsold good, a buyer who goes home (preferred where equal).
     """
     m = len(p)
-    best = p[0] - p[0]  # zero of the right type
-    arg = -1
+    row = w[i]
+    # Distances are counted from the payoff that the best offer gives: going home is then at distance zero.
+    home = p[0] - p[0]  # zero of the right type
+    least, at = home, -1
     for k in range(m):
-        gain = w[i, k] - p[k]
-        if gain > best:
-            best = gain
-            arg = k
-    u[i] = best
+        d = p[k] - row[k]
+        dist[k] = d
+        if d < least or (d == least and at >= 0 and own[k] < 0):  # of equals, one where the path ends
+            least, at = d, k
     mu[i] = -1
-    if arg < 0:
+    u[i] = -least
+    if at < 0:
         return
-    if own[arg] < 0:
-        mu[i] = arg
-        own[arg] = i
+    if own[at] < 0:
+        mu[i] = at
+        own[at] = i
         return
     for k in range(m):
-        dist[k] = best + p[k] - w[i, k]
         prev[k] = i
         todo[k] = k
     left = m  # todo[left:] are the goods whose distance is final
-    home, leaver, end = best, i, -1
+    leaver, end = i, -1
     while True:
-        least, at = home, -1
-        for t in range(left):
-            d = dist[todo[t]]
-            if d < least or (d == least and at >= 0 and own[todo[t]] < 0):  # of equals, one where the path ends
-                least, at = d, t
-        if at < 0:
-            break
         k = todo[at]
         if own[k] < 0:
             end = k
@@ -60,21 +54,29 @@ def _enter(i: int, w: Any, mu: Any, own: Any, p: Any, u: Any, dist: Any, prev: A
         base = least + u[r]
         if base < home:
             home, leaver = base, r
+        row = w[r]
+        least, at = home, -1
         for t in range(left):
             c = todo[t]
-            d = base + p[c] - w[r, c]
+            d = base + p[c] - row[c]
             if d < dist[c]:
                 dist[c] = d
                 prev[c] = r
+            else:
+                d = dist[c]
+            if d < least or (d == least and at >= 0 and own[c] < 0):
+                least, at = d, t
+        if at < 0:
+            break
     for t in range(left, m):
         k = todo[t]
         rise = least - dist[k]
         if rise > 0:
             p[k] += rise
             u[own[k]] -= rise
-    u[i] -= least
+    u[i] = -least
     if end < 0:
-        u[leaver] = best - best
+        u[leaver] = p[0] - p[0]
         end = mu[leaver]
         mu[leaver] = -1
         if leaver == i:
@@ -132,12 +134,11 @@ def batch(values: Any, allowed: Any, matching: Any, welfare: Any, price_max: Any
                 if i < 0 or q[k] <= 0:
                     continue
                 least = q[k]
+                row = w[i]
                 for c in range(m):
-                    loss = u[i] + p[c] - w[i, c]
-                    if loss < 0:  # rounding
-                        loss = q[k] - q[k]
-                    if c != k and loss + q[c] < least:
-                        least = loss + q[c]
+                    loss = u[i] + p[c] - row[c]
+                    way = q[c] + (loss if loss > 0 else 0)  # below zero by rounding only
+                    least = way if way < least else least
                 if least < q[k]:
                     q[k] = least
                     moved = True

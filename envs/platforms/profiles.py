@@ -47,7 +47,7 @@ def price_profiles(values: Any, known: Any, offer: Terms | None = None, costs: A
     if v.shape[1:] != e.shape[1:] or v.ndim != 3:
         raise ValueError(f"values and known: (B, n, m) both are needed, got {v.shape} and {e.shape}")
     v, e = np.broadcast_arrays(v, e)
-    games, n, m = v.shape
+    n, m = v.shape[1:]
     reach = np.ones((1, n), bool) if offer is None else offer.reach
     options = len(reach) + 1
     if options**m > LIMIT:
@@ -64,12 +64,23 @@ def price_profiles(values: Any, known: Any, offer: Terms | None = None, costs: A
         surplus = v.transpose(0, 2, 1)[:, None] - reserve[None, :, :, None]
         graph = graph & ~never[None, :, :, None]
     worth = np.broadcast_to(worth.transpose(0, 2, 1)[:, None], graph.shape)
-    weights = np.where(graph, surplus, -1)
-    result = Profiles(np.zeros((games, options**m, m), weights.dtype), np.zeros((games, options**m), worth.dtype))
+    return price_options(np.where(graph, surplus, -1), worth)
+
+
+def price_options(surplus: Array, worth: Array) -> Profiles:
+    """Clear the market of every profile of B games, given what each choice makes of each pair.
+
+    Args:
+        surplus: (B, A, m, n) int64 or float64, of seller j with buyer i under choice a; negative where they cannot
+            trade.
+        worth: (B, A, m, n) what that trade adds to welfare.
+    """
+    games, options, m, n = surplus.shape
+    result = Profiles(np.zeros((games, options**m, m), surplus.dtype), np.zeros((games, options**m), worth.dtype))
     if n and m and games:
         from walras.envs.platforms import kernels
 
-        kernels.profiles(np.ascontiguousarray(weights), np.ascontiguousarray(worth), *result)
+        kernels.profiles(np.ascontiguousarray(surplus), np.ascontiguousarray(worth), *result)
     return result
 
 
