@@ -142,3 +142,21 @@ register(
     source=_ENTRY,
     status="verified",
 )
+
+_MATCHING = "arXiv 2406.07385"
+
+register(
+    "walras/PlatformMatching-v0",
+    f"{_PLATFORMS}.matching:PlatformMatching",
+    title="a platform introduces buyers and sellers, the market clears, trades of introduced pairs pay",
+    source=_MATCHING,
+    status="verified",
+)
+register(
+    "walras/SequentialMatching-v0",
+    f"{_PLATFORMS}.matching:PlatformMatching",
+    kwargs={"form": "sequential"},
+    title="the same, one introduction a step, with masks",
+    source=_MATCHING,
+    status="verified",
+)
