@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from walras.algorithms.platforms.entry import EntryRegret
+    from walras.algorithms.platforms.fees import learn_fee
     from walras.algorithms.ppo import PPOSettings, Trained, train_ppo, train_self_play
     from walras.algorithms.regret_matching import RegretMatching, bid_distance
 
 __all__ = [
     "ALGORITHMS",
     "AlgorithmEntry",
+    "EntryRegret",
     "PPOSettings",
     "RegretMatching",
     "Trained",
     "bid_distance",
+    "learn_fee",
     "train_ppo",
     "train_self_play",
 ]
@@ -51,6 +55,20 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         "",
         "verified",
     ),
+    "entry-regret": AlgorithmEntry(
+        f"{_HERE}.platforms.entry:EntryRegret",
+        "sellers who join a platform or not, by regret matching with counterfactuals",
+        "Hart and Mas-Colell (2000)",
+        "",
+        "verified",
+    ),
+    "fee-search": AlgorithmEntry(
+        f"{_HERE}.platforms.fees:learn_fee",
+        "a platform's fee by grid, UCB1, epsilon-greedy, gradient or a search that narrows",
+        "Auer et al. (2002); Kiefer and Wolfowitz (1952)",
+        "",
+        "verified",
+    ),
     "ppo": AlgorithmEntry(
         f"{_HERE}.ppo:train_ppo", "any one seat by Stable-Baselines3 PPO", "arXiv 1707.06347", "learn", "verified"
     ),
@@ -72,6 +90,8 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
 """Every algorithm that ships with walras."""
 
 _WHERE = {
+    "platforms.entry": ("EntryRegret",),
+    "platforms.fees": ("learn_fee",),
     "ppo": ("PPOSettings", "Trained", "train_ppo", "train_self_play"),
     "regret_matching": ("RegretMatching", "bid_distance"),
 }
