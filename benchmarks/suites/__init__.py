@@ -19,6 +19,7 @@ _ENTRIES: dict[str, str] = {
     "bench-reliability": "walras.benchmarks.suites.reliability:SUITE",
     "clearing-speed": "walras.benchmarks.suites.platform_clearing:SUITE",
     "platform-equilibrium": "walras.benchmarks.suites.platform_equilibrium:SUITE",
+    "platform-matching": "walras.benchmarks.suites.platform_matching:SUITE",
     "bench-selftest": "walras.benchmarks.suites.selftest:SUITE",
 }
 
