@@ -1,5 +1,8 @@
 """The platform games and their learners: stages, growing markets, fees, the marketplace in turns, doors."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -280,3 +283,16 @@ def test_sellers_in_turn_are_asked_one_by_one():
         state, _ = game.apply(state, {"platform": np.array([[1]]), "seller": np.array([[1, 1]])})
     assert asked == [[0], [1], [2]] and state.fee[0] == 0.5
     assert not survey(game).simultaneous and survey(FiniteMarketplace("tight", grid=3)).simultaneous
+
+
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "platforms.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_the_examples_of_the_page_run_and_print_what_it_says(block, capsys):
+    exec(compile(block, "platforms.md", "exec"), {})
+    printed = capsys.readouterr().out
+    said = re.findall(r"print\(.*\)  # ([^:\n]+)$", block, re.MULTILINE)
+    for words in said:
+        assert not re.fullmatch(r"[\[\]\d ]+", words) or words in printed

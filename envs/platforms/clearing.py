@@ -110,8 +110,8 @@ def clear(values: Any, allowed: Any, *, method: Literal["auto", "kernel", "scipy
     if not (lanes and n and m):
         return result
     large = n * m >= LARGE
-    if v.dtype == np.int64 and method != "kernel":
-        exact = float(np.abs(v).max()) * (n + m) < _EXACT
+    if v.dtype == np.int64 and (large or method == "scipy"):
+        exact = _magnitude(v) * (n + m) < _EXACT
         if method == "scipy" and not exact:
             raise ValueError("values: integers this large are exact in the kernel only; method='kernel' is needed")
         large &= exact
@@ -131,8 +131,9 @@ def _clear_large(values: Array, allowed: Array, lane: int, out: Clearing) -> Non
 
     from walras.envs.platforms import kernels
 
-    w = np.where(allowed, values, 0).astype(np.float64, copy=False)
-    if w.min() < 0:
+    w = np.zeros(values.shape)
+    np.copyto(w, values, where=allowed)
+    if values.min() < 0:
         np.maximum(w, 0.0, out=w)
     rows, columns = linear_sum_assignment(w, maximize=True)
     sold = w[rows, columns] > 0
@@ -218,6 +219,11 @@ def _checked(values: Any, allowed: Any) -> tuple[Array, Array]:
         if not np.isfinite(v).all():
             raise ValueError("values: all must be finite")
         return v, a
-    if v.size and float(np.abs(v.astype(np.float64)).max()) * (v.shape[1] + v.shape[2]) >= 2.0**62:
+    if v.size and _magnitude(v) * (v.shape[1] + v.shape[2]) >= 2.0**62:
         raise ValueError("values: integers whose sums stay below 2**62 are needed")
     return v.astype(np.int64, copy=False), a
+
+
+def _magnitude(v: Array) -> float:
+    """Largest absolute value, without copies."""
+    return max(float(v.max()), -float(v.min()))
