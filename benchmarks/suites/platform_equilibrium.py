@@ -106,6 +106,36 @@ def outsider(seed: int, progress: Progress) -> Outcome:
     return Outcome({"before": float(price[0b00, 1]), "after": float(price[0b10, 1])})
 
 
+def costs(seed: int, progress: Progress, *, fee: str) -> Outcome:
+    """A market with production costs whose worst equilibrium is above (1 + beta) / beta, in fractions throughout."""
+    from walras.envs.platforms.market import INSTANCES
+    from walras.envs.platforms.profiles import price_options, pure_equilibria
+
+    market, share = INSTANCES["costs"](), Fraction(fee)
+    assert market.costs is not None
+    keeps, whole = share.denominator - share.numerator, share.denominator
+    worth = (market.values - market.costs).T
+    off = np.where(market.known.T, keeps * worth, -1)
+    on = (keeps * market.values - whole * market.costs).T  # scaled, so that reserves c / (1 - a) are integers
+    table = price_options(np.stack([off, on])[None], np.stack([worth, worth])[None])
+    earns = table.price * np.where(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) == 1, keeps, whole)
+    stable = np.flatnonzero(pure_equilibria(earns)[0])
+    ideal = int(price_options(worth[None, None], worth[None, None]).welfare[0, 0])
+    beta = min(
+        ((1 - share) * int(v) - int(c)) / (int(v) - int(c))
+        for row in market.values
+        for v, c in zip(row, market.costs, strict=True)
+        if v > c
+    )
+    welfare = int(table.welfare[0, stable].min())
+    return Outcome(
+        {
+            "equilibria": len(stable), "welfare": welfare, "ideal_welfare": ideal, "ratio": ideal / welfare,
+            "plausible": float((1 + beta) / beta), "bound": float((2 - share) / beta),
+        }
+    )  # fmt: skip
+
+
 def turns(seed: int, progress: Progress, *, instance: str, grid: int, regulator: bool) -> Outcome:
     """The marketplace in turns, sellers one after the other, solved by backward induction on its tree."""
     from walras.envs.platforms.marketplace import FiniteMarketplace
@@ -488,7 +518,7 @@ _STUDY: dict[str, tuple[str, dict[str, Any], str]] = {
     "study-homogeneous": ("alike", {"formulas": 2}, "Homogeneous goods, 7 fees each: existence, no better-response "
         "cycle, the algorithm, one price on the platform, the price formula, the harmonic bound."),
     "study-platforms": ("several", {}, "Two platforms that reach everybody together: the bound at the larger fee."),
-    "study-costs": ("costly", {}, "Production costs, fee on the price: the bound (1 + beta) / beta."),
+    "study-costs": ("costly", {}, "Production costs, fee on the price: the bound (2 - a) / beta."),
 }  # fmt: skip
 
 _REGRET: dict[str, tuple[str, float, int, float, str]] = {
@@ -532,6 +562,13 @@ SUITE = Suite(
             for name, (instance, fee, _) in _JOINING.items()
         ),
         Case("v5", f"{_MODULE}:outsider", description="Joining raises the price of a seller who stays off."),
+        Case(
+            "costs",
+            f"{_MODULE}:costs",
+            {"fee": "3/10"},
+            description="Production costs, fee on the price: an equilibrium above (1 + beta) / beta, within "
+            "(2 - a) / beta.",
+        ),
         *(
             Case(name, f"{_MODULE}:unregulated", params, description=f"Worked market {params['instance']}, all fees.")
             for name, (params, _) in _FEES.items()
@@ -686,6 +723,9 @@ SUITE = Suite(
         Metric("revenue_share", better="higher", description="Fees collected over the most that any fee collects."),
         Metric("teeth", description="Sets of sellers that some interval of fees supports."),
         *(Metric(f"tooth_{k}", description=f"Revenue at the tip of tooth {k}, the highest first.") for k in range(3)),
+        Metric("plausible", description="(1 + beta) / beta, which is no bound."),
+        Metric("bound", description="(2 - a) / beta, which is one."),
+        Metric("above", description="Equilibria whose ratio is above (1 + beta) / beta."),
         Metric("empty", description="Length of the fees without a pure equilibrium."),
         Metric("distance", better="lower", description="Largest distance of the ratio from the bound."),
         Metric("share", better="higher", description="Least ratio over the harmonic number."),
@@ -727,6 +767,11 @@ SUITE = Suite(
             for metric, value in numbers.items()
         ),
         Known("v3", "slack", 0.0, _TIGHT, "bound", 0.0),
+        Known("costs", "welfare", 22.0, _BRUTE, "equilibrium", 0.0),
+        Known("costs", "ideal_welfare", 61.0, _BRUTE, "optimum", 0.0),
+        Known("costs", "ratio", 61 / 22, _BRUTE, "equilibrium", 1e-12),
+        Known("costs", "plausible", 409 / 149, "14.9 / 26 is the least share that the fee leaves", "identity", 1e-12),
+        Known("costs", "bound", 442 / 149, "derived here, with proof", "identity", 1e-12),
         Known("v5", "before", 0.0, _BRUTE, "identity", 0.0),
         Known("v5", "after", 1.0, _BRUTE, "identity", 0.0),
         *(

@@ -24,18 +24,18 @@ THOUSAND = 1000
 
 
 class _Found:
-    """Counts of violations, and the first markets that showed one."""
+    """Counts of violations, and for every statement the first market that showed one."""
 
     def __init__(self) -> None:
         self.count: dict[str, int] = {}
-        self.examples: list[dict[str, Any]] = []
+        self.examples: dict[str, Any] = {}
 
     def look(self, name: str, wrong: Any, **market: Array) -> None:
         """Count the true entries of `wrong`; its first axis is that of the arrays in `market`."""
         self.count[name] = self.count.get(name, 0) + int(wrong.sum())
-        if wrong.any() and len(self.examples) < 5:
+        if wrong.any() and f"{name}.values" not in self.examples:
             lane = int(np.argwhere(wrong)[0][0])
-            self.examples.append({"statement": name, **{k: v[lane].tolist() for k, v in market.items()}})
+            self.examples |= {f"{name}.{field}": part[lane].astype(float).tolist() for field, part in market.items()}
 
     def total(self) -> int:
         return sum(self.count.values())
@@ -117,7 +117,7 @@ def general(seed: int, progress: Progress, *, instances: int, correlated: int) -
             "instances": done, "violations": found.total(), "games": pairs, "without_equilibrium": none,
             "with_cycle": cycles, "programs": programs, "closest": worst,
         },
-        arrays={"examples": found.examples},
+        arrays=found.examples,
     )  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def alike(seed: int, progress: Progress, *, instances: int, formulas: int) -> Ou
             "instances": done, "violations": found.total(), "games": pairs, "formulas": compared,
             "largest_ratio": largest, "closest": closest,
         },
-        arrays={"examples": found.examples},
+        arrays=found.examples,
     )  # fmt: skip
 
 
@@ -238,19 +238,21 @@ def several(seed: int, progress: Progress, *, instances: int) -> Outcome:
         progress(done / instances, f"{done} markets, {found.total()} violations")
     return Outcome(
         {"instances": done, "violations": found.total(), "equilibria": equilibria, "closest": closest},
-        arrays={"examples": found.examples},
+        arrays=found.examples,
     )
 
 
 def costly(seed: int, progress: Progress, *, instances: int) -> Outcome:
-    """Production costs with the fee on the price: the derived bound (1 + beta) / beta wherever beta is positive.
+    """Production costs with the fee on the price: the derived bound (2 - a) / beta wherever beta is positive.
 
-    Everything is scaled by 1000 less the fee in thousandths, so reserves c / (1 - a) are integers.
+    Also counted: equilibria above (1 + beta) / beta, a bound that looks plausible and is wrong (the market `"costs"` in
+    `envs/platforms/market.py` has one). Everything is scaled by 1000 less the fee in thousandths, so reserves
+    c / (1 - a) are integers.
     """
     from walras.envs.platforms.profiles import choices, price_options, pure_equilibria
 
     rng = np.random.default_rng([seed, 4])
-    found, done, equilibria, closest = _Found(), 0, 0, 0.0
+    found, done, equilibria, above, closest = _Found(), 0, 0, 0, 0.0
     for values, known in _chunks(rng, instances, (5, 4), alike=False):
         games, _, m = values.shape
         costs = rng.integers(0, values.max() // 2 + 1, (games, m))
@@ -269,17 +271,24 @@ def costly(seed: int, progress: Progress, *, instances: int) -> Outcome:
         beta = np.where(pays, on[:, 0] / THOUSAND / np.where(pays, worth[:, 0], 1), np.inf).min(axis=(1, 2))
         game, k = np.nonzero(stable & (beta > 0)[:, None] & np.isfinite(beta)[:, None])
         welfare, best = table.welfare[game, k], ideal[game]
-        bound = (1 + beta[game]) / beta[game]
+        bound = (1 + keeps / THOUSAND) / beta[game]
         sub = {"values": values[game], "known": known[game], "costs": costs[game]}
         found.look("bound-costs", best > bound * welfare * (1 + 1e-9), **sub)
+        above += int((best > (1 + beta[game]) / beta[game] * welfare * (1 + 1e-9)).sum())
         equilibria += len(game)
         if (welfare > 0).any():
             closest = max(closest, float((best[welfare > 0] / welfare[welfare > 0] / bound[welfare > 0]).max()))
         done += games
         progress(done / instances, f"{done} markets, {found.total()} violations")
     return Outcome(
-        {"instances": done, "violations": found.total(), "equilibria": equilibria, "closest": closest},
-        arrays={"examples": found.examples},
+        {
+            "instances": done,
+            "violations": found.total(),
+            "equilibria": equilibria,
+            "above": above,
+            "closest": closest,
+        },
+        arrays=found.examples,
     )
 
 

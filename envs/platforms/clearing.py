@@ -140,7 +140,7 @@ def _clear_large(values: Array, allowed: Array, lane: int, out: Clearing) -> Non
     matching = np.full(len(w), -1)
     matching[rows[sold]] = columns[sold]
     least = 0.0 if values.dtype == np.int64 else 1e-13 * float(w.max())
-    high, low = np.empty(w.shape[1]), np.empty(w.shape[1])
+    high, low = np.empty(values.shape[1]), np.empty(values.shape[1])
     kernels.fall(w, matching, high, least)
     kernels.rise(w, matching, low, least)
     out.matching[lane] = matching

@@ -154,6 +154,9 @@ INSTANCES: dict[str, Callable[[], Market]] = {
         np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0]]),
     ),
     "two-equilibria": lambda: homogeneous([12, 9, 6, 4, 2], [[0], [], [1], [2], [2, 3]], 4),
+    "costs": lambda: Market(
+        np.array([[3, 44], [37, 31], [3, 36]]), np.array([[1, 0], [0, 1], [0, 0]]), np.array([11, 9])
+    ),
 }
 """Worked instances, each computed by hand or by brute force, in the order of the documentation."""
 
