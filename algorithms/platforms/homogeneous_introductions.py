@@ -185,9 +185,7 @@ def _groups(v: Array, k: Array, buyers: list[int]) -> list[list[int]]:
     return list(found.values())
 
 
-def _least_loss(
-    v: Array, groups: list[list[int]], unknowing: list[int]
-) -> tuple[Any, list[tuple[int, int]], int, int]:
+def _least_loss(v: Array, groups: list[list[int]], unknowing: list[int]) -> tuple[Any, list[tuple[int, int]], int, int]:
     """The loss, the blocks (first, last group) before the chain, where the chain begins, and who begins it."""
     r = len(groups)
     top = [v[group[0]] for group in groups]

@@ -46,7 +46,10 @@ def split(
         v: (n, m) float64.
         world: (n, m) bool.
         price: (n, m) the multipliers lam, zero outside the world.
-        of_buyer, sellers, of_seller, buyers: `Knows`.
+        of_buyer: `Knows`.
+        sellers: `Knows`.
+        of_seller: `Knows`.
+        buyers: `Knows`.
         weight: (n, m) written.
         part: (n, m) written, the best q.
     """
@@ -148,7 +151,10 @@ def anneal(
     optimal matchings are undone.
 
     Args:
-        v, world, of_buyer, sellers: the market.
+        v: (n, m) float64.
+        world: (n, m) bool.
+        of_buyer: `Knows`.
+        sellers: `Knows`.
         favourites: (n, c) int64, sellers to try more often.
         matching: (n,) int64, optimal; overwritten.
         temperatures: (T,) of the moves, in units of value.

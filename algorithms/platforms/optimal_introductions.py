@@ -16,7 +16,7 @@ Source: the problem is that of arXiv 2406.07385; the formulation is ours, checke
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -94,7 +94,14 @@ def optimal_introductions(
 
 
 def _solve(
-    v: Array, e: Array, usable: Array, matching: Array, prices: Array, revenue: float, whole: bool, seconds: float | None
+    v: Array,
+    e: Array,
+    usable: Array,
+    matching: Array,
+    prices: Array,
+    revenue: float,
+    whole: bool,
+    seconds: float | None,
 ) -> tuple[Array | None, float, int]:
     """Introductions of the solver, if it found better ones, with its bound and nodes."""
     import highspy
@@ -139,7 +146,7 @@ def _solve(
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
     lp.integrality_ = [highspy.HighsVarType.kInteger] * size + [highspy.HighsVarType.kContinuous] * size
-    solver = highspy.Highs()
+    solver = cast(Any, highspy.Highs)()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("mip_rel_gap", 1e-9)

@@ -3,9 +3,9 @@
 f(lam) = the largest v(M) - lam |M outside E| over matchings M of all buyers with all sellers: convex, piecewise linear,
 decreasing from W* to W0, with slopes -k, k <= K = min(n, m). Let M attain f(lam) and P = M outside E. Then M is optimal
 in E or P; each of P's sellers adds at least lam to welfare (without her at most |P| - 1 introductions remain), so her
-largest competitive price is at least lam and P earns at least lam |P|. With lam_k the largest lam at which some optimum
+largest competitive price is at least lam and P earns at least lam |P|. With lam_k the largest lam at which an optimum
 has k introductions or more, DeltaW = W* - W0 = the sum of the lam_k <= max_k k lam_k H_K: the best breakpoint earns
-DeltaW / H_K. The order of the guarantee is that of arXiv 2406.07385 (abstract); constant and algorithm are derived here.
+DeltaW / H_K. The order of the guarantee is that of arXiv 2406.07385 (abstract), constant and algorithm are derived.
 
 Breakpoints are found by the method of Eisner and Severance (1976): solve where two known lines cross, and go on to
 both sides if f lies above them there. For integers all of it is exact.
@@ -169,9 +169,9 @@ class _Weigh:
     def above(self, middle: _Line, left: _Line, lam: Number) -> bool:
         """Whether the optimum at the crossing lies above the lines that cross there."""
         if self.whole:
-            return int(middle.value) - lam * middle.k > int(left.value) - lam * left.k
+            return bool(int(middle.value) - lam * middle.k > int(left.value) - lam * left.k)
         rise = (middle.value - left.value) - float(lam) * (middle.k - left.k)
-        return rise > 1e-12 + 2 * _NUDGE * self.largest * self.most
+        return bool(rise > 1e-12 + 2 * _NUDGE * self.largest * self.most)
 
     def _line(self, weight: Array) -> _Line:
         from scipy.optimize import linear_sum_assignment

@@ -78,7 +78,7 @@ class PlatformMatching(Game[MatchingState]):
 
     ## Action space
     `form="one-shot"`: `MultiDiscrete([m + 1] * n)`, the seller introduced to each buyer, m for nobody. Sellers may be
-    named several times; pairs that know each other are ignored.
+    named several times; pairs that know each other and pairs of value zero are ignored.
 
     `form="sequential"`: `Discrete(n m + 1)`: action i m + j introduces buyer i to seller j, or takes that introduction
     back; n m ends the round. Introductions form a matching; pairs of the world, pairs of value zero and pairs of which
@@ -188,9 +188,7 @@ class PlatformMatching(Game[MatchingState]):
         action: spaces.Space[Any] = (
             spaces.MultiDiscrete([m + 1] * n) if form == "one-shot" else spaces.Discrete(n * m + 1)
         )
-        self.roles = (
-            Role("designer", None, spaces.Box(np.zeros_like(ceiling), ceiling, dtype=np.float32), action),
-        )
+        self.roles = (Role("designer", None, spaces.Box(np.zeros_like(ceiling), ceiling, dtype=np.float32), action),)
 
     def __repr__(self) -> str:
         """Parameters that tell this setting from others."""
@@ -238,8 +236,9 @@ class PlatformMatching(Game[MatchingState]):
         """Introductions are made or taken back and the market clears; nothing is random."""
         action = actions["designer"][:, 0]
         n, m = self.buyers, self.sellers
+        here = self._present(state.values, state.round)
         if self.form == "one-shot":
-            introduced = as_graph(np.where(action == m, -1, action), m) & ~state.world
+            introduced = as_graph(np.where(action == m, -1, action), m) & ~state.world & (here > 0)
             stops = np.ones(len(action), bool)
         else:
             stops = action == n * m
@@ -247,7 +246,7 @@ class PlatformMatching(Game[MatchingState]):
             lane = np.flatnonzero(~stops)
             i, j = np.divmod(action[lane], m)
             introduced[lane, i, j] = ~introduced[lane, i, j] & ~state.world[lane, i, j]
-        now = trade(self._present(state.values, state.round), state.world, introduced, ties=self.ties)
+        now = trade(here, state.world, introduced, ties=self.ties)
         score = (1.0 - self.weight) * now.revenue + self.weight * (now.welfare - state.world_welfare)
         moves = state.moves + 1
         ends = stops | (moves >= self.moves)

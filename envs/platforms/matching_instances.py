@@ -102,8 +102,8 @@ WORKED: dict[str, Worked] = {
     ),
     "ladder-3": Worked(ladder(3, 60), 60, 70, 180, (), (), 60, (20, 30, 60), says="attains the guarantee DeltaW / H_3"),
     "near-guarantee": Worked(
-        _market([[4, 8, 1], [4, 7, 8]], [(0, 0), (0, 2), (1, 0)]), 8, 5, 16, _sets([(1, 2)], [(0, 1), (1, 2)]), (12, 16),
-        None, (4, 7), says="DeltaW is 1.375 times the revenue",
+        _market([[4, 8, 1], [4, 7, 8]], [(0, 0), (0, 2), (1, 0)]), 8, 5, 16, _sets([(1, 2)], [(0, 1), (1, 2)]),
+        (12, 16), None, (4, 7), says="DeltaW is 1.375 times the revenue",
     ),
     "beyond-the-guarantee": Worked(
         _market(
