@@ -122,6 +122,21 @@ register(
     status="runs",
 )
 register(
+    "walras/GrowingEntry-v0",
+    f"{_PLATFORMS}.entry:RandomEntry",
+    kwargs={
+        "buyers": 5,
+        "sellers": 4,
+        "law": "integer",
+        "rounds": 6,
+        "arrivals": [[0, 0, 1, 2, 4], [0, 0, 1, 3]],
+        "acquaint": True,
+    },
+    title="a market that grows: buyers and sellers arrive, trade makes acquaintances",
+    source=f"{_ENTRY} (stage game); growth is ours",
+    status="runs",
+)
+register(
     "walras/PlatformFee-v0",
     f"{_PLATFORMS}.fee:PlatformFee",
     title="a platform sets its fee, sellers answer",

@@ -503,6 +503,10 @@ _FEES: dict[str, tuple[dict[str, Any], dict[str, tuple[float, float]]]] = {
     "v6-four": ({"instance": "harmonic", "sellers": 4}, {
         "welfare": (6174, 0), "ideal_welfare": (12500, 0), "ratio": (12500 / 6174, 1e-12),
     }),
+    "general-loss": ({"instance": "general-loss"}, {
+        "fee": (1, 0), "revenue": (42388, 0), "welfare": (72609, 0), "ideal_welfare": (1062344, 0),
+        "ratio": (1062344 / 72609, 1e-12),
+    }),
     "v7-fees": ({"instance": "sawtooth"}, {
         "fee": (5 / 9, 1e-15), "revenue": (15, 0), "welfare": (37, 0), "ideal_welfare": (37, 0), "teeth": (3, 0),
         "tooth_0": (15, 0), "tooth_1": (14, 0), "tooth_2": (11, 0), "empty": (0, 0),

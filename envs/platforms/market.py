@@ -154,6 +154,10 @@ INSTANCES: dict[str, Callable[[], Market]] = {
         np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0]]),
     ),
     "two-equilibria": lambda: homogeneous([12, 9, 6, 4, 2], [[0], [], [1], [2], [2, 3]], 4),
+    "general-loss": lambda: Market(
+        np.array([[1_000_000, 42_388, 988_328], [433, 0, 10_094], [69_297, 52_250, 29_788]]),
+        np.array([[0, 0, 0], [1, 0, 0], [0, 0, 1]]),
+    ),
     "costs": lambda: Market(
         np.array([[3, 44], [37, 31], [3, 36]]), np.array([[1, 0], [0, 1], [0, 0]]), np.array([11, 9])
     ),
