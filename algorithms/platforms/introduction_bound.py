@@ -23,7 +23,9 @@ from walras.envs.game import Array
 from walras.envs.platforms.clearing import clear
 from walras.envs.platforms.introductions import trade
 
+_MEMORY = 0.7  # weight of the direction before: subgradients alone zigzag
 _PATIENCE = 12  # iterations without a better bound after which steps are halved
+_LARGE = 10_000  # pairs from which on assignments are warm-started
 _SMALLEST = 1e-3  # size of steps, as a share of Polyak's, at which the search for multipliers ends
 
 
@@ -77,7 +79,7 @@ def revenue_bound(
     try_every: int = 10,
     progress: Callable[[float, str], None] | None = None,
 ) -> Bound:
-    """Lower the Lagrangian bound by subgradient steps of Polyak's length, trying matchings on the way.
+    """Lower the Lagrangian bound by deflected subgradient steps of Polyak's length, trying matchings on the way.
 
     Args:
         values: (n, m), nonnegative.
@@ -99,6 +101,7 @@ def revenue_bound(
     best, best_lam, target = np.inf, lam, float(revenue)
     introduced, earned = np.zeros(v.shape, bool), 0.0
     size, waited, history = 1.0, 0, []
+    direction: Array | float = 0.0
     for step in range(iterations):
         bound, slope, pairs = relaxed.solve(lam)
         history.append(bound)
@@ -119,14 +122,15 @@ def revenue_bound(
         if progress is not None:
             progress((step + 1) / iterations, f"bound {best:.6g}, revenue {target:.6g}")
         if waited >= _PATIENCE:
-            size, waited, lam = size / 2, 0, best_lam
+            size, waited, lam, direction = size / 2, 0, best_lam, 0.0
             bound, slope, pairs = relaxed.solve(lam)
-        slope = np.where((lam[relaxed.pairs] <= 0) & (slope > 0), 0.0, slope)
-        length = float((slope**2).sum())
+        direction = slope + _MEMORY * direction
+        move = np.where((lam[relaxed.pairs] <= 0) & (direction > 0), 0.0, direction)
+        length = float((move**2).sum())
         if length <= 1e-20 * max(1.0, best) ** 2 or size < _SMALLEST or best - target <= 1e-9 * max(1.0, abs(best)):
             break
         lam = lam.copy()
-        lam[relaxed.pairs] = np.maximum(0.0, lam[relaxed.pairs] - size * max(bound - target, 0.0) / length * slope)
+        lam[relaxed.pairs] = np.maximum(0.0, lam[relaxed.pairs] - size * max(bound - target, 0.0) / length * move)
     return Bound(best, best_lam, introduced, earned, np.array(history))
 
 
@@ -141,13 +145,18 @@ class _Relaxed:
         self.lists = kernels.knows(v, e)
         self.split = kernels.split
         self.weight, self.part = np.empty(v.shape), np.empty(v.shape)
+        # Where every seller is matched, prices of the last solution may be taken off: scipy's paths become short.
+        self.warm = v.shape[0] >= v.shape[1] and v.size >= _LARGE
+        self.prices = np.zeros(v.shape[1])
 
     def solve(self, lam: Array) -> tuple[float, Array, Array]:
         """The bound at `lam`, its slope in the world's pairs (by which a condition is more than met), the pairs."""
         from scipy.optimize import linear_sum_assignment
 
         self.split(self.v, self.e, lam, *self.lists, self.weight, self.part)
-        rows, columns = linear_sum_assignment(self.weight, maximize=True)
+        rows, columns = linear_sum_assignment(self.weight - self.prices if self.warm else self.weight, maximize=True)
+        if self.warm:
+            self._remember(rows, columns)
         bound = float(self.weight[rows, columns].sum() - (lam[self.pairs] * self.value).sum())
         kept = self.weight[rows, columns] > 0
         rows, columns = rows[kept], columns[kept]
@@ -157,3 +166,10 @@ class _Relaxed:
         i, k = self.pairs
         slope = np.minimum(payoff[i], self.value) + np.minimum(price[k], self.value) - self.value
         return bound, slope, np.column_stack([rows, columns])
+
+    def _remember(self, rows: Array, columns: Array) -> None:
+        from walras.envs.platforms import kernels
+
+        matching = np.full(len(self.v), -1)
+        matching[rows] = columns
+        kernels.fall(self.weight, matching, self.prices, 1e-9 * max(1e-300, float(self.weight.max())))

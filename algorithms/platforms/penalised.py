@@ -37,7 +37,7 @@ class PenalisedMatching:
     Attributes:
         introduced: (n, m) bool, the best of the introductions tried.
         revenue: what they earn.
-        breakpoints: penalties at which f bends, increasing; `Fraction`s for integer values.
+        breakpoints: penalties at which f bends, increasing; of type `Fraction` for integer values.
         ladder: lam_1 >= ... >= lam_k, as above; their sum is DeltaW.
         gain: DeltaW = W* - W0.
         guarantee: DeltaW / H_K.

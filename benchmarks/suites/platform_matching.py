@@ -231,7 +231,7 @@ def large(
         v, e, iterations=iterations, revenue=first.revenue, progress=lambda done, text: progress(0.6 * done, text)
     )
     start = relaxed.introduced if relaxed.revenue > first.revenue else first.introduced
-    found = anneal_introductions(v, e, start, moves=moves, temperature=0.02, seed=seed)
+    found = anneal_introductions(v, e, start, moves=moves, temperature=0.05, seed=seed)
     progress(1.0, f"revenue {found.revenue:.6g} of at most {relaxed.bound:.6g}")
     bound = bound_at(v, e, relaxed.multipliers)
     earned = float(trade(v, e, found.introduced).revenue[0])
@@ -319,7 +319,7 @@ _PAPER = "arXiv 2406.07385"
 _LISTED = f"{_PAPER} (model); all introductions listed"
 _GUARANTEE = f"{_PAPER}, abstract (order); the constant H_K is derived"
 _LARGE: dict[str, Any] = {
-    "buyers": 1000, "sellers": 1000, "known": 3, "iterations": 150, "moves": 50_000, "problems": 40
+    "buyers": 1000, "sellers": 1000, "known": 3, "iterations": 120, "moves": 300_000, "problems": 40
 }  # fmt: skip
 _LARGE_LAWS = ("uniform", "exponential", "product", "homogeneous")
 _PITFALLS = {
