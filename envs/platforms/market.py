@@ -180,7 +180,7 @@ LAWS: dict[str, tuple[Callable[[Array], Array], float]] = {
     "integer": (lambda u: 1 + (u * INTEGER_TOP).astype(np.int64), float(INTEGER_TOP)),
     "homogeneous-integer": (lambda u: 1 + (_alike(u) * INTEGER_TOP).astype(np.int64), float(INTEGER_TOP)),
 }
-"""Laws of values: from uniforms (B, n, m) to values of that shape, and the largest value there can be."""
+"""What turns uniforms (B, n, m) into values, by the name of the law, with the largest value there can be."""
 
 
 def draw_markets(rng: np.random.Generator, batch: int, buyers: int, sellers: int, law: str, edge: float) -> Any:
