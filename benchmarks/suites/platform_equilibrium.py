@@ -408,6 +408,8 @@ def draw_sweep(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
         axes.plot(arrays["fees"], welfare / ideal, color="C0", label="welfare")
         axes.set_xlabel("fee")
         axes.set_title(case.removesuffix("-fees"), fontsize=8)
+        if case == "v6-fees":
+            axes.set_xlim(0.95, 1.002)
         if place == 0:
             axes.set_ylabel("share of ideal welfare")
             axes.legend(fontsize=7)
@@ -634,8 +636,8 @@ SUITE = Suite(
             Case(
                 f"losses-{law}",
                 f"{_STUDIES}:losses",
-                {"instances": 4000, "size": 5, "law": law, "points": 50},
-                description=f"Five buyers, five sellers, law {law}: welfare loss over the fee, and under a cap.",
+                {"instances": 4000, "buyers": 8, "sellers": 5, "law": law, "points": 50},
+                description=f"Eight buyers, five sellers, law {law}: welfare loss over the fee, and under a cap.",
             )
             for law in ("uniform", "homogeneous-uniform")
         ),

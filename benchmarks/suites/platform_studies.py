@@ -292,7 +292,9 @@ def costly(seed: int, progress: Progress, *, instances: int) -> Outcome:
     )
 
 
-def losses(seed: int, progress: Progress, *, instances: int, size: int, law: str, points: int) -> Outcome:
+def losses(
+    seed: int, progress: Progress, *, instances: int, buyers: int, sellers: int, law: str, points: int
+) -> Outcome:
     """Ideal welfare over that of equilibria, over the fee and over a cap on it, in random markets of one law.
 
     At each fee: mean of the best and of the worst pure equilibrium, and the largest ratio of all. Under each cap the
@@ -302,12 +304,12 @@ def losses(seed: int, progress: Progress, *, instances: int, size: int, law: str
     from walras.envs.platforms.profiles import choices, price_profiles, supports
 
     rng = np.random.default_rng([seed, 5])
-    values, known = draw_markets(rng, instances, size, size, law, 0.3)
+    values, known = draw_markets(rng, instances, buyers, sellers, law, 0.3)
     table = price_profiles(values, known)
     span = supports(table.price)
     low, high = span.low / span.low_of, span.high / span.high_of
     ideal = table.welfare[:, -1]
-    income = (table.price * choices(size)).sum(axis=2)
+    income = (table.price * choices(sellers)).sum(axis=2)
     fees = np.linspace(0, 0.98, points)
     rows: dict[str, list[float]] = {
         name: [] for name in ("best", "worst", "most", "none", "cap", "cap_most", "revenue")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +11,10 @@ from gymnasium import spaces
 from walras.envs.arguments import whole
 from walras.envs.classical.stage import Always, Deterministic
 from walras.envs.game import Array, Game, Policy, Role, Truth
-from walras.envs.platforms.clearing import TOLERANCE
+from walras.envs.platforms.clearing import TOLERANCE, sellers_view
 from walras.envs.platforms.joining import Stage, Terms, deviations, fee_argument, ideal_welfare, settle, terms
 from walras.envs.platforms.market import LAWS, Market, as_market, draw_markets, known_law
+from walras.envs.platforms.profiles import choices, number_of, pure_equilibria
 
 _PAPER = "arXiv 2309.08781"
 INFORMATION = ("full", "private")
@@ -157,14 +157,11 @@ class EntryRules(Game[EntryState]):
         stage = self.stage(state.values, state.before, state.choice, at)
         other = self.counterfactual(state.values, state.before, state.choice, at)
         gain = np.where(self._choices(at), other, -np.inf).max(axis=2) - stage.payoff
-        buyer = np.full((batch, m + 1), -1)
-        lane, i = np.nonzero(stage.matching >= 0)
-        buyer[lane, stage.matching[lane, i]] = i
         everyone = np.ones((1, m))
         settled = gain.max(axis=1) <= TOLERANCE * self.high
         return {
             "choice": state.choice,
-            "buyer": buyer[:, :m],
+            "buyer": sellers_view(stage.matching, m),
             "paid": stage.paid,
             "price_max": stage.price_max,
             "price_min": stage.price_min,
@@ -338,7 +335,7 @@ class SellerEntry(EntryRules, Deterministic[EntryState]):
     @property
     def profiles(self) -> Array:
         """((L+1)^m, m): all joint choices; seller 0's runs slowest, so with one platform rows are bit strings."""
-        return np.array(list(itertools.product(range(self.offer.platforms + 1), repeat=self.sellers)))
+        return choices(self.sellers, self.offer.platforms + 1)
 
     def root(self, batch: int) -> EntryState:
         """Nobody has chosen."""
@@ -375,15 +372,8 @@ class SellerEntry(EntryRules, Deterministic[EntryState]):
         Raises:
             ValueError: if there are more than a million joint choices.
         """
-        payoff, profiles = self.payoffs(), self.profiles
-        base = self.offer.platforms + 1
-        stable = np.ones(len(profiles), bool)
-        for j in range(self.sellers):
-            step = base ** (self.sellers - 1 - j)
-            origin = np.arange(len(profiles)) - profiles[:, j] * step
-            for other in range(base):
-                stable &= payoff[:, j] >= payoff[origin + other * step, j] - TOLERANCE * self.high
-        found: Array = profiles[stable]
+        stable = pure_equilibria(self.payoffs()[None], self.offer.platforms + 1, TOLERANCE * self.high)[0]
+        found: Array = self.profiles[stable]
         return found
 
     def equilibrium(self) -> Mapping[str, Policy] | None:
@@ -430,9 +420,7 @@ class SellerEntry(EntryRules, Deterministic[EntryState]):
         return self.static and (self.offer.platforms + 1) ** self.sellers <= TABLE
 
     def _row(self, choice: Array) -> Array:
-        weights = (self.offer.platforms + 1) ** np.arange(self.sellers - 1, -1, -1)
-        row: Array = choice @ weights
-        return row
+        return number_of(choice, self.offer.platforms + 1)
 
     def _first_round(self, choice: Array) -> Stage:
         if self._listed:
