@@ -97,6 +97,17 @@ def test_equilibria_of_the_game_are_those_of_the_solver_and_its_policies_play_on
     assert names["welfare per round in the worst pure equilibrium"] == 29
 
 
+def test_a_game_of_many_sellers_lists_its_equilibria():
+    rng = np.random.default_rng(0)
+    values, known = rng.integers(1, 100, (14, 14)), (rng.random((14, 14)) < 0.2).astype(int)
+    game = SellerEntry({"values": values.tolist(), "known": known.tolist()}, 0.5)
+    found = game.equilibria()
+    assert found.tolist() == choices(14)[Joining(game.market).pure(0.5)].tolist()
+    for profile in found:
+        state, _ = played(game, profile)
+        assert game.info(state, "seller")["is_equilibrium"].all()
+
+
 def test_a_market_grows_by_arrivals_and_trade_makes_acquaintances():
     market = {"values": [[5, 1], [4, 3]], "known": [[0, 0], [0, 0]]}
     game = SellerEntry(market, 0.5, rounds=3, arrivals=[[0, 1], [0, 2]], acquaint=True)
