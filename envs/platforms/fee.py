@@ -188,8 +188,8 @@ class PlatformFee(Game[FeeState]):
     def respond(self, state: FeeState, fee: Array, rng: np.random.Generator) -> FeeState:
         """What fees (B,) lead to."""
         table, found = self._tables(state)
-        u = rng.random((len(fee), self.learning_rounds, self.sellers))
-        odds = answers(table, found, fee, self.selection, u)
+        shape = (len(fee), self.learning_rounds, self.sellers)
+        odds = answers(table, found, fee, self.selection, lambda: np.asarray(rng.random(shape)))
         x = choices(self.sellers)
         revenue = fee * (odds * (table.price * x).sum(axis=2)).sum(axis=1)
         welfare = (odds * table.welfare).sum(axis=1)

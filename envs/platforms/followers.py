@@ -5,6 +5,8 @@ Shapes: `B` games, `m` sellers, `P = 2**m` profiles (numbered as in `profiles`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from walras.envs.game import Array
@@ -41,7 +43,7 @@ def regret_matching(
     return regrets, counts
 
 
-def answers(table: Profiles, found: Supports, fee: Array, selection: str, u: Array) -> Array:
+def answers(table: Profiles, found: Supports, fee: Array, selection: str, draw: Callable[[], Array]) -> Array:
     """(B, P) with what probability the sellers of each game choose each profile at its fee.
 
     Where a selection of pure equilibria finds none, and with `"learning"` always, these are the shares of the later
@@ -52,7 +54,7 @@ def answers(table: Profiles, found: Supports, fee: Array, selection: str, u: Arr
         found: supports of all profiles.
         fee: (B,) in [0, 1].
         selection: one of `SELECTIONS`; `"algorithm"` is for homogeneous goods.
-        u: (B, R, m) uniforms for regret matching.
+        draw: gives uniforms (B, R, m) for regret matching; called once, and only where somebody learns.
     """
     price = table.price.astype(np.float64)
     games, count, sellers = price.shape
@@ -75,6 +77,7 @@ def answers(table: Profiles, found: Supports, fee: Array, selection: str, u: Arr
         result[np.arange(games)[~learn], pick[~learn]] = 1.0
     where = np.flatnonzero(learn)
     if len(where):
+        u = draw()
         payoff = price[where] * np.where(choices(sellers) == 1, 1 - fee[where, None, None], 1.0)
         half = u.shape[1] // 2
         regrets, _ = regret_matching(payoff, u[where, :half])
