@@ -133,6 +133,23 @@ def earn(v: Any, world: Any, of_buyer: Any, sellers: Any, matching: Any, buyer: 
 
 
 @njit(cache=True)
+def _give(v: Any, matching: Any, buyer: Any, i: int, j: int) -> None:
+    """Buyer i takes seller j, or none (-1); who had j takes i's seller instead, if she is worth anything there."""
+    before = matching[i]
+    if before >= 0:
+        buyer[before] = -1
+    other = buyer[j] if j >= 0 else -1
+    matching[i] = j
+    if j >= 0:
+        buyer[j] = i
+    if other >= 0:
+        matching[other] = -1
+        if before >= 0 and v[other, before] > 0:
+            matching[other] = before
+            buyer[before] = other
+
+
+@njit(cache=True)
 def anneal(
     v: Any,
     world: Any,
@@ -146,9 +163,9 @@ def anneal(
 ) -> float:
     """Simulated annealing among optimal matchings; `matching` (n,) becomes the best one met, its revenue is returned.
 
-    A move gives a random buyer another seller, one of her favourites or any, or none; who had that seller takes the
-    first buyer's, or goes without, or takes a third buyer's seller, who takes the first one's. Moves that leave the
-    optimal matchings are undone.
+    A move makes one exchange or, more rarely, several at once: a random buyer takes another seller, one of her
+    favourites or any, or none, and who had that seller takes hers. Several at once lead across matchings that are not
+    optimal. Moves that end in one are not made.
 
     Args:
         v: (n, m) float64.
@@ -162,68 +179,43 @@ def anneal(
         slack: rounding.
     """
     n, m = v.shape
-    now = matching.copy()
-    buyer = np.full(m, -1)
+    now, buyer = matching.copy(), np.full(m, -1)
     for i in range(n):
         if now[i] >= 0:
             buyer[now[i]] = i
+    trial, holder = now.copy(), buyer.copy()
     p = np.empty(m)
     current = earn(v, world, of_buyer, sellers, now, buyer, p, slack)
     best = current
-    who, had = np.empty(3, np.int64), np.empty(3, np.int64)
     for t in range(len(temperatures)):
-        i = int(rng.random() * n)
-        u = rng.random()
-        if u < 0.6:
-            j = favourites[i, int(rng.random() * favourites.shape[1])]
-        elif u < 0.95:
-            j = int(rng.random() * m)
-        else:
-            j = -1
-        if j == now[i] or (j >= 0 and v[i, j] <= 0):
-            continue
-        who[0], had[0] = i, now[i]
-        count = 1
-        other = buyer[j] if j >= 0 else -1
-        if other >= 0:
-            who[1], had[1] = other, now[other]
-            count = 2
+        exchanges = 1
+        while exchanges < 6 and rng.random() < 0.4:
+            exchanges += 1
+        changed = False
+        for _ in range(exchanges):
+            i = int(rng.random() * n)
             u = rng.random()
-            if u < 0.25:
-                third = int(rng.random() * n)
-                if third != i and third != other:
-                    who[2], had[2] = third, now[third]
-                    count = 3
-        # Everybody concerned puts the seller back, then takes the next one's.
-        for c in range(count):
-            if had[c] >= 0:
-                buyer[had[c]] = -1
-        now[i] = j
-        if count == 2:
-            now[other] = had[0]
-        elif count == 3:
-            now[other] = had[2]
-            now[who[2]] = had[0]
-        for c in range(count):
-            w = who[c]
-            if now[w] >= 0:
-                if v[w, now[w]] <= 0:
-                    now[w] = -1
-                else:
-                    buyer[now[w]] = w
-        value = earn(v, world, of_buyer, sellers, now, buyer, p, slack)
+            if u < 0.6:
+                j = favourites[i, int(rng.random() * favourites.shape[1])]
+            elif u < 0.9:
+                j = int(rng.random() * m)
+            else:
+                j = -1
+            if j != trial[i] and (j < 0 or v[i, j] > 0):
+                _give(v, trial, holder, i, j)
+                changed = True
+        if not changed:
+            continue
+        value = earn(v, world, of_buyer, sellers, trial, holder, p, slack)
         gain = value - current
         if value >= 0 and (gain >= 0 or (temperatures[t] > 0 and rng.random() < np.exp(gain / temperatures[t]))):
             current = value
+            now[:] = trial
+            buyer[:] = holder
             if current > best + slack:
                 best = current
                 matching[:] = now
         else:
-            for c in range(count):
-                if now[who[c]] >= 0:
-                    buyer[now[who[c]]] = -1
-            for c in range(count):
-                now[who[c]] = had[c]
-                if had[c] >= 0:
-                    buyer[had[c]] = who[c]
+            trial[:] = now
+            holder[:] = buyer
     return best
