@@ -749,8 +749,8 @@ SUITE = Suite(
             cost="minutes",
             seeds=2,
             requires=("torch", "stable_baselines3"),
-            description="PPO sees a market and sets its fee, markets drawn anew: 5 buyers, 3 sellers, goods alike. Judged "
-            "on 4,000 fresh markets, beside the best single fee for all of them.",
+            description="PPO sees a market and sets its fee, markets drawn anew: 5 buyers, 3 sellers, goods alike. "
+            "Judged on 4,000 fresh markets, beside the best single fee for all of them.",
         ),
     ),
     metrics=(
