@@ -220,20 +220,18 @@ class Joining:
 
     def sweep(self) -> list[Segment]:
         """All fees from 0 to 1 in pieces on which the set of pure equilibria does not change, breakpoints included."""
-        spans = {int(k): self.interval(int(k)) for k in np.flatnonzero(self._supports.feasible[0])}
-        whole = [span for span in spans.values() if span is not None]
+        spans = [(int(k), self.interval(int(k))) for k in np.flatnonzero(self._supports.feasible[0])]
         zero, one = (Fraction(0), Fraction(1)) if self.exact else (0.0, 1.0)
-        points = sorted({zero, one, *(end for span in whole for end in span)})
-        pieces: list[Segment] = []
-        for at, point in enumerate(points):
-            here = tuple(k for k, span in spans.items() if span is not None and span[0] <= point <= span[1])
-            pieces.append(Segment(point, point, here))
-            if at + 1 < len(points):
-                after = points[at + 1]
-                there = tuple(
-                    k for k, span in spans.items() if span is not None and span[0] <= point and after <= span[1]
-                )
-                pieces.append(Segment(point, after, there))
+        points = sorted({zero, one, *(end for _, span in spans if span is not None for end in span)})
+        place = {point: 2 * at for at, point in enumerate(points)}  # between two points lies an open piece
+        members: list[list[int]] = [[] for _ in range(2 * len(points) - 1)]
+        for k, span in spans:
+            if span is not None:
+                for piece in range(place[span[0]], place[span[1]] + 1):
+                    members[piece].append(k)
+        pieces = [
+            Segment(points[at // 2], points[(at + 1) // 2], tuple(profiles)) for at, profiles in enumerate(members)
+        ]
         return pieces
 
     def solve(self, selection: str = "optimistic", cap: Fee = 1) -> Solution:
