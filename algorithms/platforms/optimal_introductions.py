@@ -26,6 +26,7 @@ from walras.envs.game import Array
 from walras.envs.platforms.introductions import as_graph, trade
 
 _ITERATIONS = 400  # of the Lagrangian bound
+_SLACK = 5e-3  # what the solver's tolerances may take off a bound on whole numbers, with room to spare
 
 
 class Optimum(NamedTuple):
@@ -89,7 +90,7 @@ def optimal_introductions(
         if again.revenue[0] > best[1]:
             best = as_graph(again.matching[0], v.shape[1]) & ~e, float(again.revenue[0])
     if whole:
-        bound = float(np.floor(bound + 1e-6))
+        bound = float(np.floor(bound + _SLACK))
     return Optimum(*best, max(bound, best[1]), nodes)
 
 
@@ -151,7 +152,7 @@ def _solve(
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("mip_rel_gap", 1e-9)
     # Whole revenues differ by one or not at all.
-    solver.setOptionValue("mip_abs_gap", 1.0 - 1e-4 if whole else 1e-9 * max(1.0, float(value.sum())))
+    solver.setOptionValue("mip_abs_gap", 1.0 - 2 * _SLACK if whole else 1e-9 * max(1.0, float(value.sum())))
     if seconds is not None:
         solver.setOptionValue("time_limit", float(seconds))
     if solver.passModel(lp) == highspy.HighsStatus.kError:

@@ -324,7 +324,7 @@ _PAPER = "arXiv 2406.07385"
 _LISTED = f"{_PAPER} (model); all introductions listed"
 _GUARANTEE = f"{_PAPER}, abstract (order); the constant H_K is derived"
 _LARGE: dict[str, Any] = {
-    "buyers": 1000, "sellers": 1000, "known": 3, "iterations": 120, "moves": 300_000, "problems": 40
+    "buyers": 1000, "sellers": 1000, "known": 3, "iterations": 100, "moves": 600_000, "problems": 16
 }  # fmt: skip
 _LARGE_LAWS = ("uniform", "exponential", "product", "homogeneous")
 _PITFALLS = {
