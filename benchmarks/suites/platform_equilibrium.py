@@ -182,7 +182,7 @@ def tight_family(seed: int, progress: Progress, *, fees: Sequence[str]) -> Outco
     return Outcome({"distance": off})
 
 
-def harmonic_family(seed: int, progress: Progress, *, most: int) -> Outcome:
+def harmonic_family(seed: int, progress: Progress, *, most: int, fine: int) -> Outcome:
     """An unregulated platform and K sellers: the loss against 1 + 1/2 + ... + 1/K."""
     from walras.envs.platforms.equilibrium import Joining
     from walras.envs.platforms.market import harmonic
@@ -190,7 +190,7 @@ def harmonic_family(seed: int, progress: Progress, *, most: int) -> Outcome:
     ks = list(range(1, most + 1))
     ratios = []
     for k in ks:
-        game = Joining(harmonic(k))
+        game = Joining(harmonic(k, fine))
         ratios.append(float(game.ideal) / game.optimistic().welfare)
         progress(k / most, f"{k} sellers")
     bounds = np.cumsum(1.0 / np.array(ks))
@@ -636,7 +636,7 @@ SUITE = Suite(
         Case(
             "harmonic-family",
             f"{_MODULE}:harmonic_family",
-            {"most": 10},
+            {"most": 10, "fine": 1000},
             description="K sellers, K up to 10: the loss under an unregulated platform against 1 + 1/2 + ... + 1/K.",
         ),
         *(
@@ -868,6 +868,7 @@ SUITE = Suite(
                 ("violations", 0, "and they hold when cleared again, switch by switch"),
             )
         ),
+        Target("harmonic-family", "share", at_least=0.99, text="the family comes within 1 % of 1 + 1/2 + ... + 1/K"),
         Target("trap-gradient", "revenue_share", at_most=0.95, text="the trap: a gradient stays on the wrong tooth"),
         Target("trap-zoom", "revenue_share", at_least=0.999, text="a designer that looks at every tooth escapes it"),
         Target("ppo-platform-narrow", "revenue_share", at_most=0.95, text="the trap catches PPO too"),

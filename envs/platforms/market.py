@@ -121,16 +121,24 @@ def tight(fee: Fraction | float = Fraction(1, 2)) -> Market:
     return Market(np.array([[number, number], [scale, 0]]), np.array([[1, 0], [0, 0]]))
 
 
-def harmonic(sellers: int = 3) -> Market:
+def harmonic(sellers: int = 3, fine: int = 1) -> Market:
     """Buyers worth 1, 1/2, ..., 1/K whom nobody knows, and one poor buyer for each seller who knows her alone.
 
-    An unregulated platform prefers one seller at a high fee; welfare falls by almost 1 + 1/2 + ... + 1/K. Values are
-    integers, scaled by 100 times the least common multiple of 1..K and at least 6000 (K = 3: hundredths of 60).
+    An unregulated platform prefers one seller at a high fee, and welfare falls by a factor that tends to
+    1 + 1/2 + ... + 1/K as the poor get poorer.
+
+    Args:
+        sellers: K >= 1.
+        fine: divides the values of the poor (by multiplying those of the others: all are integers, and with K = 3 and
+            `fine=1` hundredths of 60, 30, 20 and of 0.06, 0.24, 0.54).
+
+    Raises:
+        ValueError: if a number is no integer of at least 1.
     """
     whole("sellers", sellers)
     scale = int(np.lcm.reduce(np.arange(1, sellers + 1)))
     top = scale * -(-60 // scale) * 100
-    rich = [top // k for k in range(1, sellers + 1)]
+    rich = [top // k * whole("fine", fine) for k in range(1, sellers + 1)]
     poor = [top * (j + 1) ** 2 // 1000 for j in range(sellers)]
     return homogeneous(rich + poor, [[] for _ in rich] + [[j] for j in range(sellers)], sellers)
 
