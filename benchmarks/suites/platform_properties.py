@@ -1,6 +1,6 @@
 """What is derived about platform matching, held against random integer markets, all of it exact.
 
-The statements, by their names in the specification (all derived, none is quoted from arXiv 2406.07385):
+The statements, by number (all derived, none is quoted from arXiv 2406.07385):
 
 - S1: the best over all sets of introductions is reached by a matching that trades along all its pairs;
 - S3: a platform seller's price by shortest paths among world pairs is the largest competitive price;
