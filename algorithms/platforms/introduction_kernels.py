@@ -96,7 +96,7 @@ def earn(v: Any, world: Any, of_buyer: Any, sellers: Any, matching: Any, buyer: 
     """Revenue of a matching if it is optimal among the world's pairs and its own; -1 if not. Prices go to `p`.
 
     A seller's largest price is what her buyer would lose by taking another seller whom she knows, whose own price
-    falls the same way (S3). The matching is optimal exactly when these prices exist, none is negative, and no buyer
+    falls the same way. The matching is optimal exactly when these prices exist, none is negative, and no buyer
     without a seller would buy at them.
     """
     n, m = v.shape

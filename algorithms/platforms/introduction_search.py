@@ -1,9 +1,8 @@
 """Heuristics for introductions: greedy addition, and annealing among optimal matchings.
 
-Annealing walks through matchings M that are optimal among the world's pairs and their own, the only ones that matter
-(S1, S2), and prices each by shortest paths among the world's pairs (S3): about a microsecond for 20 x 20, so that a
-million moves cost seconds. It starts from the best of what penalised matching, the Lagrangian bound's matchings and,
-for homogeneous goods, KEEP-WORLD give.
+Annealing walks through matchings M that are optimal among the world's pairs and their own, the only ones that matter,
+and prices each by shortest paths among the world's pairs: a few microseconds for 15 x 15. It starts from the best of
+what penalised matching, the Lagrangian bound's matchings and, for homogeneous goods, KEEP-WORLD give.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Found(NamedTuple):
 
 
 def fully_traded(values: Any, world: Any, introduced: Any) -> Found:
-    """Introductions without those that do not trade: a matching that earns at least as much (S1)."""
+    """Introductions without those that do not trade: a matching that earns at least as much."""
     v, e = np.asarray(values), np.asarray(world, bool)
     graph = np.asarray(introduced, bool) & ~e
     while True:

@@ -159,7 +159,7 @@ def best_introductions(values: Any, world: Any) -> Best:
     """The largest revenue of each market, over all introductions, with the tie rule `"platform"`.
 
     Every matching P outside E is tried; P counts where it trades along all its pairs, v(P) + W(E without P's buyers
-    and sellers) = W(E or P), and earns its sellers' prices. It loses nothing to look at these alone (S1, derived).
+    and sellers) = W(E or P), and earns its sellers' prices. It loses nothing to look at these alone (derived).
 
     Args:
         values: (n, m) or (B, n, m), n and m at most `LISTED`.

@@ -129,7 +129,7 @@ WORKED: dict[str, Worked] = {
         says="five a side, penalised matching is optimal",
     ),
 }  # fmt: skip
-"""Instances of general values (V1-V6, V9) and one homogeneous (V7), each brute-forced over all introductions."""
+"""Instances, all but one of general values; where small enough, all introductions were listed."""
 
 ONE_KNOWN: tuple[tuple[tuple[int, ...], tuple[int, ...], int, int, int, int], ...] = (
     ((10, 1), (0, 1), 2, 2, 11, 11),
@@ -142,5 +142,5 @@ ONE_KNOWN: tuple[tuple[tuple[int, ...], tuple[int, ...], int, int, int, int], ..
     ((12, 9, 6, 4), (0, 1, 2, 3), 6, 26, 31, 31),
     ((30, 22, 21, 9, 8, 8), (0, 1, 2, 3, 4, 5), 6, 87, 98, 98),
 )
-"""Homogeneous markets in which each buyer knows one seller at most (V8): values, seller known or -1, number of sellers,
+"""Homogeneous markets in which each buyer knows one seller at most : values, seller known or -1, number of sellers,
 largest revenue, W0, W*."""
