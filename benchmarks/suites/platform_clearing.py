@@ -208,6 +208,7 @@ def torch_batch(seed: int, progress: Progress, *, size: int, lanes: int, device:
 
 
 _TURNS = {"turns": 5, "block": 0.2}
+_BRIEF = {"turns": 3, "block": 0.1}
 _LARGE = ("uniform", "integer", "homogeneous", "homogeneous-integer")
 
 SUITE = Suite(
@@ -223,7 +224,7 @@ SUITE = Suite(
             Case(
                 f"batch-{size}-{law}",
                 f"{_MODULE}:batch",
-                {"size": size, "law": law, "peer": "prices", **_TURNS},
+                {"size": size, "law": law, "peer": "prices", **(_TURNS if size == 10 else _BRIEF)},
                 description=f"{LANES:,} markets {size}x{size}, {law}. Peer: a loop over scipy's matching, solved again "
                 "without each seller and with each good twice.",
             )
@@ -233,7 +234,7 @@ SUITE = Suite(
             Case(
                 f"matching-{size}",
                 f"{_MODULE}:batch",
-                {"size": size, "law": "uniform", "peer": "matching", **_TURNS},
+                {"size": size, "law": "uniform", "peer": "matching", **_BRIEF},
                 description=f"The same, {size}x{size}, beside a loop over scipy's matching alone, without prices.",
             )
             for size in (10, 50)
@@ -243,6 +244,7 @@ SUITE = Suite(
                 f"large-{law}",
                 f"{_MODULE}:large",
                 {"size": 3000, "law": law, "turns": 3},
+                cost="minutes" if law == "uniform" else "seconds",
                 description=f"One market 3000x3000, {law}"
                 + (", a tenth of all pairs" if law.startswith("homogeneous") else "")
                 + ": matching and both price vectors, beside scipy's matching alone.",
@@ -253,7 +255,7 @@ SUITE = Suite(
             Case(
                 f"games-{size}",
                 f"{_MODULE}:games",
-                {"size": size, "law": "integer", **_TURNS},
+                {"size": size, "law": "integer", **_BRIEF},
                 description=f"Joining games of {size} sellers, {size} buyers: all {2**size:,} profiles, walking from "
                 "profile to profile; beside our batch kernel on every profile.",
             )
@@ -262,9 +264,9 @@ SUITE = Suite(
         Case(
             "torch-cpu",
             f"{_MODULE}:torch_batch",
-            {"size": 10, "lanes": 20_000, "device": "cpu", "turns": 2},
+            {"size": 10, "lanes": 5000, "device": "cpu", "turns": 2},
             requires=("torch",),
-            description="The torch form on the CPU, 20,000 markets 10x10, beside the compiled kernel.",
+            description="The torch form on the CPU, 5,000 markets 10x10, beside the compiled kernel.",
         ),
         Case(
             "torch-gpu",
