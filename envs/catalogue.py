@@ -110,14 +110,14 @@ _ENTRY = "arXiv 2309.08781"
 register(
     "walras/SellerEntry-v0",
     f"{_PLATFORMS}.entry:SellerEntry",
-    title="sellers join a platform with a fee or stay off, one fixed market, exported as a tree",
+    title="sellers join a platform or not, exported as a tree",
     source=_ENTRY,
     status="verified",
 )
 register(
     "walras/RandomEntry-v0",
     f"{_PLATFORMS}.entry:RandomEntry",
-    title="sellers join a platform with a fee or stay off, random markets",
+    title="sellers join a platform or not, random markets",
     source=_ENTRY,
     status="runs",
 )
@@ -132,7 +132,7 @@ register(
         "arrivals": [[0, 0, 1, 2, 4], [0, 0, 1, 3]],
         "acquaint": True,
     },
-    title="a market that grows: buyers and sellers arrive, trade makes acquaintances",
+    title="sellers join a platform or not, a market that grows",
     source=f"{_ENTRY} (stage game); growth is ours",
     status="runs",
 )
@@ -153,7 +153,7 @@ register(
 register(
     "walras/FiniteMarketplace-v0",
     f"{_PLATFORMS}.marketplace:FiniteMarketplace",
-    title="platform and sellers in turns on a grid of fees, exported as a tree",
+    title="the same on a grid of fees, exported as a tree",
     source=_ENTRY,
     status="verified",
 )
@@ -163,7 +163,7 @@ _MATCHING = "arXiv 2406.07385"
 register(
     "walras/PlatformMatching-v0",
     f"{_PLATFORMS}.matching:PlatformMatching",
-    title="a platform introduces buyers and sellers, the market clears, trades of introduced pairs pay",
+    title="a platform introduces buyers and sellers for revenue",
     source=_MATCHING,
     status="verified",
 )
