@@ -484,7 +484,7 @@ SUITE = Suite(
             )
         ),
         *(
-            Target(f"large-{law}", "bound_share", at_least=0.95, text=f"n = m = 1000, {law}: within 5 % of the bound")
+            Target(f"large-{law}", "bound_share", at_least=0.95, text=f"n = m = 1000, {law}: within 5 % (aim)")
             for law in _LARGE_LAWS
         ),
         *(
