@@ -1,4 +1,7 @@
-"""Platform matching: worked instances, what theory says on random markets, exact optima, heuristics, a learner."""
+"""Platform matching: worked instances, what theory says on random markets, exact optima, heuristics, a learner.
+
+Long because all cases of the setting stand beside the table of what they are held against.
+"""
 
 from __future__ import annotations
 
