@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from walras.agents.best_response import BestResponse, exploitability
     from walras.agents.designers import DESIGNERS, Designer
     from walras.agents.files import load_policy
+    from walras.agents.introducers import Introducer
     from walras.agents.network import NetworkPolicy
     from walras.agents.scripted import Constant, Shade, TitForTat, constant, shade, tit_for_tat, truthful, zero
     from walras.agents.strategy import TabularStrategy
@@ -27,6 +28,7 @@ __all__ = [
     "BestResponse",
     "Constant",
     "Designer",
+    "Introducer",
     "NetworkPolicy",
     "Shade",
     "TabularPolicy",
@@ -95,6 +97,13 @@ AGENTS: dict[str, AgentEntry] = {
         "repeated prisoner's dilemma",
         "verified",
     ),
+    "introducer": AgentEntry(
+        f"{_HERE}.introducers:Introducer",
+        "policy",
+        "introduces by a method: penalised, greedy, search, optimal, ...",
+        "platform matching",
+        "verified",
+    ),
     "tabular": AgentEntry(
         f"{_HERE}.tabular:TabularPolicy",
         "policy",
@@ -138,6 +147,7 @@ _WHERE = {
     "best_response": ("BestResponse", "exploitability"),
     "designers": ("DESIGNERS", "Designer"),
     "files": ("load_policy",),
+    "introducers": ("Introducer",),
     "network": ("NetworkPolicy",),
     "strategy": ("TabularStrategy",),
     "scripted": ("Constant", "Shade", "TitForTat", "constant", "shade", "tit_for_tat", "truthful", "zero"),

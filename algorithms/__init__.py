@@ -7,16 +7,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from walras.algorithms.platforms.entry import EntryRegret
+    from walras.algorithms.platforms.fees import learn_fee
+    from walras.algorithms.platforms.homogeneous_introductions import keep_world, one_seller_known
+    from walras.algorithms.platforms.introduction_bound import revenue_bound
+    from walras.algorithms.platforms.introduction_search import search_introductions
+    from walras.algorithms.platforms.optimal_introductions import optimal_introductions
+    from walras.algorithms.platforms.penalised import penalised_matching
     from walras.algorithms.ppo import PPOSettings, Trained, train_ppo, train_self_play
     from walras.algorithms.regret_matching import RegretMatching, bid_distance
 
 __all__ = [
     "ALGORITHMS",
     "AlgorithmEntry",
+    "EntryRegret",
     "PPOSettings",
     "RegretMatching",
     "Trained",
     "bid_distance",
+    "keep_world",
+    "learn_fee",
+    "one_seller_known",
+    "optimal_introductions",
+    "penalised_matching",
+    "revenue_bound",
+    "search_introductions",
     "train_ppo",
     "train_self_play",
 ]
@@ -48,6 +63,62 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         f"{_HERE}.regret_matching:RegretMatching",
         "independent bidders by regret matching, plain or plus",
         "Hart and Mas-Colell (2000); arXiv 1407.5042",
+        "",
+        "verified",
+    ),
+    "entry-regret": AlgorithmEntry(
+        f"{_HERE}.platforms.entry:EntryRegret",
+        "sellers who join a platform or not, by regret matching with counterfactuals",
+        "Hart and Mas-Colell (2000)",
+        "",
+        "verified",
+    ),
+    "fee-search": AlgorithmEntry(
+        f"{_HERE}.platforms.fees:learn_fee",
+        "a platform's fee by grid, UCB1, epsilon-greedy, gradient or a search that narrows",
+        "Auer et al. (2002); Kiefer and Wolfowitz (1952)",
+        "",
+        "verified",
+    ),
+    "penalised-matching": AlgorithmEntry(
+        f"{_HERE}.platforms.penalised:penalised_matching",
+        "introductions by penalised matching, with a certificate of DeltaW / H_K",
+        "arXiv 2406.07385; Eisner and Severance (1976)",
+        "",
+        "verified",
+    ),
+    "optimal-introductions": AlgorithmEntry(
+        f"{_HERE}.platforms.optimal_introductions:optimal_introductions",
+        "revenue-optimal introductions by a tight mixed-integer program (HiGHS)",
+        "arXiv 2406.07385",
+        "",
+        "verified",
+    ),
+    "introduction-search": AlgorithmEntry(
+        f"{_HERE}.platforms.introduction_search:search_introductions",
+        "introductions by annealing among optimal matchings, also for large markets",
+        "arXiv 2406.07385; Kirkpatrick, Gelatt and Vecchi (1983)",
+        "",
+        "verified",
+    ),
+    "introduction-bound": AlgorithmEntry(
+        f"{_HERE}.platforms.introduction_bound:revenue_bound",
+        "Lagrangian upper bound on the revenue of introductions",
+        "arXiv 2406.07385; Held and Karp (1971)",
+        "",
+        "verified",
+    ),
+    "chains-and-cycles": AlgorithmEntry(
+        f"{_HERE}.platforms.homogeneous_introductions:one_seller_known",
+        "optimal introductions for homogeneous goods where buyers know one seller at most",
+        "arXiv 2406.07385",
+        "",
+        "verified",
+    ),
+    "keep-world": AlgorithmEntry(
+        f"{_HERE}.platforms.homogeneous_introductions:keep_world",
+        "efficient introductions for homogeneous goods that earn DeltaW",
+        "arXiv 2406.07385",
         "",
         "verified",
     ),
@@ -113,6 +184,13 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
 """Every algorithm that ships with walras."""
 
 _WHERE = {
+    "platforms.entry": ("EntryRegret",),
+    "platforms.fees": ("learn_fee",),
+    "platforms.homogeneous_introductions": ("keep_world", "one_seller_known"),
+    "platforms.introduction_bound": ("revenue_bound",),
+    "platforms.introduction_search": ("search_introductions",),
+    "platforms.optimal_introductions": ("optimal_introductions",),
+    "platforms.penalised": ("penalised_matching",),
     "ppo": ("PPOSettings", "Trained", "train_ppo", "train_self_play"),
     "regret_matching": ("RegretMatching", "bid_distance"),
 }

@@ -187,3 +187,75 @@ register(
     source=_ABCS,
     status="verified",
 )
+
+_PLATFORMS = "walras.envs.platforms"
+_ENTRY = "arXiv 2309.08781"
+
+register(
+    "walras/SellerEntry-v0",
+    f"{_PLATFORMS}.entry:SellerEntry",
+    title="sellers join a platform or not, exported as a tree",
+    source=_ENTRY,
+    status="verified",
+)
+register(
+    "walras/RandomEntry-v0",
+    f"{_PLATFORMS}.entry:RandomEntry",
+    title="sellers join a platform or not, random markets",
+    source=_ENTRY,
+    status="runs",
+)
+register(
+    "walras/GrowingEntry-v0",
+    f"{_PLATFORMS}.entry:RandomEntry",
+    kwargs={
+        "buyers": 5,
+        "sellers": 4,
+        "law": "integer",
+        "rounds": 6,
+        "arrivals": [[0, 0, 1, 2, 4], [0, 0, 1, 3]],
+        "acquaint": True,
+    },
+    title="sellers join a platform or not, a market that grows",
+    source=f"{_ENTRY} (stage game); growth is ours",
+    status="runs",
+)
+register(
+    "walras/PlatformFee-v0",
+    f"{_PLATFORMS}.fee:PlatformFee",
+    title="a platform sets its fee, sellers answer",
+    source=_ENTRY,
+    status="verified",
+)
+register(
+    "walras/Marketplace-v0",
+    f"{_PLATFORMS}.marketplace:Marketplace",
+    title="regulator, platform and sellers in turns",
+    source=_ENTRY,
+    status="verified",
+)
+register(
+    "walras/FiniteMarketplace-v0",
+    f"{_PLATFORMS}.marketplace:FiniteMarketplace",
+    title="the same on a grid of fees, exported as a tree",
+    source=_ENTRY,
+    status="verified",
+)
+
+_MATCHING = "arXiv 2406.07385"
+
+register(
+    "walras/PlatformMatching-v0",
+    f"{_PLATFORMS}.matching:PlatformMatching",
+    title="a platform introduces buyers and sellers for revenue",
+    source=_MATCHING,
+    status="verified",
+)
+register(
+    "walras/SequentialMatching-v0",
+    f"{_PLATFORMS}.matching:PlatformMatching",
+    kwargs={"form": "sequential"},
+    title="the same, one introduction a step, with masks",
+    source=_MATCHING,
+    status="verified",
+)

@@ -20,6 +20,9 @@ _ENTRIES: dict[str, str] = {
     "tabular-speed": "walras.benchmarks.suites.tabular_speed:SUITE",
     "doors-speed": "walras.benchmarks.suites.speed:SUITE",
     "bench-reliability": "walras.benchmarks.suites.reliability:SUITE",
+    "clearing-speed": "walras.benchmarks.suites.platform_clearing:SUITE",
+    "platform-equilibrium": "walras.benchmarks.suites.platform_equilibrium:SUITE",
+    "platform-matching": "walras.benchmarks.suites.platform_matching:SUITE",
     "bench-selftest": "walras.benchmarks.suites.selftest:SUITE",
 }
 

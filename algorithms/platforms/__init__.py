@@ -1,0 +1,1 @@
+"""Learners and optimisers of the platform settings."""
