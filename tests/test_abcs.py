@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from walras.algorithms.tabular import ABCs, BoltzmannQ, ExternalSampling, MaxCFR, OutcomeSampling, stationarity
-from walras.algorithms.tabular.branching import critical_values, judge, memory, remember, statistic
+from walras.algorithms.tabular.detection import critical_values, judge, memory, remember, statistic
 from walras.envs.tabular import CHANCE, DECISION, LEAF, CartPole, FiniteMDP, FlatGame, cached_game
 
 # -- the second writing ------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ class WorldLearner(TabularLearner):
         self, game: Any, process: Any, *, profile: str, seed: int, end: float | None, limit: int | None, **rest: Any
     ) -> None:
         """Check the arguments, settle what the profile decides, and make the tables; `rest` is the learner's own."""
-        from walras.algorithms.tabular import branching
+        from walras.algorithms.tabular import branching, detection
         from walras.envs.tabular.world import build
 
         if profile not in _PROFILES:
@@ -104,7 +104,7 @@ class WorldLearner(TabularLearner):
             late=profile == "published",
         )
         window = 1 if known else rest.get("window", 1)  # nothing is remembered where nothing is tested
-        self.memory_ = branching.memory(int(self.world.info_offset[-1]), window, rest.get("level", 0.05))
+        self.memory_ = detection.memory(int(self.world.info_offset[-1]), window, rest.get("level", 0.05))
         self.memory_.clock["tau"] = tau
         depth = 2 + (limit if process is not None else 0)
         depth += 0 if self._flat is None else int(self._flat.depth.max())
@@ -227,9 +227,29 @@ class WorldLearner(TabularLearner):
     def _arrays(self) -> dict[str, Array]:
         memory = self.memory_
         arrays = {f"slots.{name}": memory.slots[name] for name in memory.slots.dtype.names or ()}
-        arrays |= {f"counts.{name}": memory.counts[name] for name in memory.counts.dtype.names or ()}
-        arrays |= {f"clock.{name}": memory.clock[name] for name in memory.clock.dtype.names or ()}
-        return arrays | {"ring": memory.ring}
+        return arrays | {f"clock.{name}": memory.clock[name] for name in memory.clock.dtype.names or ()}
+
+    def _used(self) -> tuple[Array, Array]:
+        """Which entries of the ring (S, window) and of the counts (S, W) are in use."""
+        slots, counts, ring = self.memory_.slots, self.memory_.counts, self.memory_.ring
+        return (
+            np.arange(ring.shape[1]) < slots["seen"][:, None],
+            np.arange(counts.shape[1]) < slots["few"][:, None],
+        )
+
+    def _pack(self) -> dict[str, Array]:
+        """Only what is in use: most pairs remember little."""
+        ring, counts = self._used()
+        packed = {f"counts.{name}": self.memory_.counts[name][counts] for name in self.memory_.counts.dtype.names or ()}
+        return super()._pack() | packed | {"ring": self.memory_.ring[ring]}
+
+    def _unpack(self, arrays: dict[str, Array]) -> None:
+        packed = {name: arrays.pop(name) for name in list(arrays) if name == "ring" or name.startswith("counts.")}
+        super()._unpack(arrays)
+        ring, counts = self._used()
+        self.memory_.ring[ring] = packed["ring"]
+        for name in self.memory_.counts.dtype.names or ():
+            self.memory_.counts[name][counts] = packed[f"counts.{name}"]
 
     def _facts(self) -> dict[str, Any]:
         return {"rng": self._rng.bit_generator.state}
@@ -251,7 +271,7 @@ class ABCs(WorldLearner):
     the world stands still and counterfactual regret minimisation where it answers back.
 
     Attributes:
-        memory_: all that was learned and remembered, see `walras.algorithms.tabular.branching.Memory`.
+        memory_: all that was learned and remembered, see `walras.algorithms.tabular.detection.Memory`.
     """
 
     kind: ClassVar[str] = "walras.ABCs"

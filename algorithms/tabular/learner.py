@@ -74,10 +74,25 @@ class TabularLearner(abc.ABC):
         """The average strategy as an agent that sits in seats and files."""
         return TabularStrategy.of(self.game, self.average_)
 
+    def _pack(self) -> dict[str, Array]:
+        """The arrays of a file."""
+        return self._arrays()
+
+    def _unpack(self, arrays: dict[str, Array]) -> None:
+        """Take back what `_pack` gave (ValueError or KeyError if it does not fit)."""
+        own = self._arrays()
+        if own.keys() != arrays.keys():
+            raise ValueError(f"arrays {sorted(arrays)} there, {sorted(own)} here")
+        for key, value in own.items():
+            if value.shape != arrays[key].shape or value.dtype != arrays[key].dtype:
+                raise ValueError(f"{key} is {arrays[key].dtype}{arrays[key].shape} there, {value.shape} here")
+        for key, value in own.items():
+            value[...] = arrays[key]
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything that learning goes on from, as a safetensors file; an existing file is replaced."""
         facts = {"settings": self.settings, "identity": self._identity(), "state": self._facts()}
-        save_arrays(path, self.kind, self._arrays(), facts)
+        save_arrays(path, self.kind, self._pack(), facts)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *setting: Any, **more: Any) -> Self:
@@ -98,14 +113,7 @@ class TabularLearner(abc.ABC):
             learner = cls(*setting, **more, **facts["settings"])
             if facts["identity"] != learner._identity():
                 raise ValueError("it was learned in another setting")
-            own = learner._arrays()
-            if own.keys() != arrays.keys():
-                raise ValueError(f"arrays {sorted(arrays)} there, {sorted(own)} here")
-            for key, value in own.items():
-                if value.shape != arrays[key].shape or value.dtype != arrays[key].dtype:
-                    raise ValueError(f"{key} is {arrays[key].dtype}{arrays[key].shape} there, {value.shape} here")
-            for key, value in own.items():
-                value[...] = arrays[key]
+            learner._unpack(arrays)
             learner._resume(facts["state"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"path: {name!r} does not fit this setting: {error}") from error

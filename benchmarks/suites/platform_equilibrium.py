@@ -313,6 +313,23 @@ def ppo_sellers(seed: int, progress: Progress, *, instance: str, fee: float, ste
     )
 
 
+def abcs_sellers(seed: int, progress: Progress, *, instance: str, fee: float, nodes: int) -> Outcome:
+    """Sellers by ABCs (arXiv 2402.11835) on the joining game as a tree: welfare of the average strategies."""
+    from walras.algorithms.tabular import ABCs, gains
+    from walras.envs.platforms.entry import SellerEntry
+    from walras.envs.platforms.equilibrium import Joining
+    from walras.envs.platforms.profiles import choices
+    from walras.envs.tabular import compile_game
+
+    flat = compile_game(SellerEntry(instance, fee))
+    average = ABCs(flat, seed=seed).fit(nodes=nodes, progress=progress).average_
+    joins = np.array([average[flat.slots(seller)][1] for seller in range(flat.n_players)])
+    x = choices(flat.n_players)
+    law = np.where(x == 1, joins, 1.0 - joins).prod(axis=1)  # one infostate a seller: what each does is independent
+    welfare = np.asarray(Joining.of(instance).welfare, np.float64).reshape(-1)
+    return Outcome({"mean_welfare": float(law @ welfare), "regret": float(gains(flat, average).max())})
+
+
 def _judge(game: Any, fee: float) -> tuple[float, float]:
     """Mean revenue and welfare of a fee over 200 fresh episodes (one, where sellers play an equilibrium)."""
     from walras.envs.lanes import LaneRandom, clock
@@ -571,6 +588,8 @@ _REGRET: dict[str, tuple[str, float, int, float, str]] = {
     },
 }
 
+_ABCS = {name.replace("regret", "abcs"): row for name, row in _REGRET.items()}
+
 _TRAP: dict[str, tuple[str, float, str]] = {
     "trap-gradient": ("gradient", 0.65, "A gradient that starts at 0.65: it climbs the tooth it stands on."),
     "trap-grid": ("grid", 0.5, "41 fees, each tried in turn."),
@@ -710,6 +729,17 @@ SUITE = Suite(
         *(
             Case(
                 name,
+                f"{_MODULE}:abcs_sellers",
+                {"instance": instance, "fee": fee, "nodes": 1_000_000},
+                cost="minutes",
+                seeds=3,
+                description=f"Sellers by ABCs on the joining game as a tree, {instance} at fee {fee:g}.",
+            )
+            for name, (instance, fee, *_) in _ABCS.items()
+        ),
+        *(
+            Case(
+                name,
                 f"{_MODULE}:fee_learner",
                 {"instance": "sawtooth", "method": method, "steps": 400, "selection": "optimistic", "start": start},
                 description=text,
@@ -842,7 +872,7 @@ SUITE = Suite(
         ),
         *(
             Known(case, "mean_welfare", welfare, source, "equilibrium", 0.01 * welfare)
-            for case, (_, _, _, welfare, source) in _REGRET.items()
+            for case, (_, _, _, welfare, source) in (_REGRET | _ABCS).items()
         ),
         *(
             Known(f"ppo-v7-{percent}", "mean_welfare", welfare, _LEARNT, "equilibrium", 0.01 * welfare)
