@@ -16,8 +16,7 @@ from walras.envs.game import Array
 from walras.envs.tabular.compile import compile_game
 from walras.envs.tabular.flat import FlatGame
 
-Progress = Callable[[float, str], None]
-"""`progress(fraction, text)`: how far a call of `fit` is."""
+Progress = Callable[[float, str], None]  # progress(fraction, text): how far a call of `fit` is
 
 SLICE = 0.2
 """Seconds of compiled work, about, between two chances to interrupt it."""
