@@ -117,7 +117,7 @@ def frames(world: World, depth: int) -> Frames:
 # -- policies ----------------------------------------------------------------------------------------------------------
 
 
-@njit(**_FAST)
+@njit(**_PART)
 def policy(rule: Any, memory: Any, a0: int, count: int, pi: Any) -> None:
     """Write the exploration policy of the infostate whose slots begin at `a0`."""
     slots = memory.slots
@@ -185,7 +185,7 @@ def draw(pi: Any, count: int, u: float) -> int:
 # -- moving on ---------------------------------------------------------------------------------------------------------
 
 
-@njit(**_FAST)
+@njit(**_PART)
 def settle(rule: Any, world: Any, memory: Any, frames: Any, player: int, d: int, rng: Any) -> Any:
     """In the tree, let nature and the others move in frame d until `player` must.
 

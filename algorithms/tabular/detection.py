@@ -116,7 +116,8 @@ def remember(slots: Any, counts: Any, ring: Any, slot: int, id_: int) -> None:
             tally(slots, counts, slot, ring[slot, half], 1, -1)
         return
     at = seen % window
-    oldest, grows = ring[slot, at], ring[slot, (seen + window // 2) % window]
+    middle = at + window // 2
+    oldest, grows = ring[slot, at], ring[slot, middle if middle < window else middle - window]
     ring[slot, at] = id_
     if id_ != grows:
         tally(slots, counts, slot, id_, 1, 1)
@@ -159,11 +160,10 @@ def tally(slots: Any, counts: Any, slot: int, id_: int, side: int, change: int) 
 def divergence(early: int, late: int, share: float, yates: bool) -> float:
     """What one id adds to the statistic: counts in both halves against what `share` of them in the older half says."""
     both = early + late
-    expected, other = both * share, both * (1.0 - share)
-    off = abs(early - expected)
+    off = abs(early - both * share)
     if yates:
         off -= min(0.5, off)
-    return off * off / expected + off * off / other
+    return off * off / (both * (share * (1.0 - share)))  # both halves are off by as much
 
 
 @njit(**_FAST)
