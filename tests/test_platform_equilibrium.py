@@ -301,6 +301,14 @@ def test_a_cost_above_what_the_fee_leaves_stops_all_trade():
     assert stage.welfare[0] == pytest.approx(0.6) and stage.payoff[0, 0] == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(("value", "cost", "fee"), [(10, 3, 0.7), (20, 6, 0.7), (30, 9, 0.7), (30, 21, 0.3)])
+def test_a_value_that_only_just_covers_the_reserve_makes_no_trade_whatever_the_rounding(value, cost, fee):
+    values, known, costs, offer = np.array([[value]]), np.array([[False]]), np.array([cost]), terms(fee, 1)
+    stage = settle(values[None], known[None], np.array([[1]]), offer, costs)
+    assert stage.matching[0, 0] == -1 and stage.welfare[0] == stage.revenue[0, 0] == stage.payoff[0, 0] == 0
+    assert price_profiles(values, known, offer, costs).welfare[0].tolist() == [0, 0]
+
+
 def test_additive_buyers_have_the_closed_forms():
     for items, ratio in ((10, 1.3415), (100, 1.5527), (1000, 1.5792), (10000, 1.5817)):
         found = optimal_fee(*equal_revenue(items))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from walras.envs.game import Array
-from walras.envs.platforms.clearing import clear, price_rule
+from walras.envs.platforms.clearing import TOLERANCE, clear, price_rule
 
 FEE_BASES = ("price", "margin")
 
@@ -137,8 +137,8 @@ def settle(
         # A seller who keeps nothing cannot cover a cost, and sells a good that costs nothing.
         never = (keeps <= 0) & (costs > 0)
         reserve = np.where(never, 0.0, costs / np.where(keeps > 0, keeps, 1.0))
-        surplus = values - reserve[:, None, :]
-        graph = graph & ~never[:, None, :] & (surplus > 0)
+        surplus = over_reserves(values, reserve[:, None, :])
+        graph = graph & ~never[:, None, :]
     cleared = clear(surplus, graph)
     price = cleared.price(offer.price_rule)
     lane, i = np.nonzero(cleared.matching >= 0)
@@ -157,6 +157,12 @@ def settle(
         welfare = np.zeros(len(choice))
         np.add.at(welfare, lane, full[lane, i, good] - costs[good])
     return Stage(cleared.matching, price, cleared.price_max, cleared.price_min, paid, payoff, traded, welfare)
+
+
+def over_reserves(values: Array, reserve: Array) -> Array:
+    """What values exceed reserves, of shapes that broadcast; zero, hence no trade, where only rounding exceeds."""
+    surplus = values - reserve
+    return np.where(surplus > TOLERANCE * np.max(values, initial=0), surplus, 0.0)
 
 
 def ideal_welfare(values: Array, costs: Array | None = None, present: Array | None = None) -> Array:

@@ -30,7 +30,7 @@ def _enter(i: int, w: Any, mu: Any, own: Any, p: Any, u: Any, dist: Any, prev: A
         if d < least or (d == least and at >= 0 and own[k] < 0):  # of equals, one where the path ends
             least, at = d, k
     mu[i] = -1
-    u[i] = -least
+    u[i] = 0 - least  # not minus zero
     if at < 0:
         return
     if own[at] < 0:
@@ -74,7 +74,7 @@ def _enter(i: int, w: Any, mu: Any, own: Any, p: Any, u: Any, dist: Any, prev: A
         if rise > 0:
             p[k] += rise
             u[own[k]] -= rise
-    u[i] = -least
+    u[i] = 0 - least
     if end < 0:
         u[leaver] = p[0] - p[0]
         end = mu[leaver]

@@ -12,7 +12,7 @@ import numpy as np
 
 from walras.envs.game import Array
 from walras.envs.platforms.clearing import TOLERANCE, clear
-from walras.envs.platforms.joining import Terms
+from walras.envs.platforms.joining import Terms, over_reserves
 
 LIMIT = 2**22
 """Largest number of profiles of one game that are listed."""
@@ -61,7 +61,7 @@ def price_profiles(values: Any, known: Any, offer: Terms | None = None, costs: A
         keeps = 1.0 - np.append(0.0, offer.fees)
         never = (keeps[:, None] <= 0) & (costs > 0)
         reserve = np.where(never, 0.0, costs / np.where(keeps > 0, keeps, 1.0)[:, None])
-        surplus = v.transpose(0, 2, 1)[:, None] - reserve[None, :, :, None]
+        surplus = over_reserves(v.transpose(0, 2, 1)[:, None], reserve[None, :, :, None])
         graph = graph & ~never[None, :, :, None]
     worth = np.broadcast_to(worth.transpose(0, 2, 1)[:, None], graph.shape)
     return price_options(np.where(graph, surplus, -1), worth)
