@@ -122,12 +122,13 @@ def bad_actions(space):
         bad["negative"] = np.full(shape, -1.0)
         bad["far too large"] = np.full(shape, 1e30)
     else:
-        bad["above"] = np.full(shape, space.start + space.n)
+        count = space.n if isinstance(space, spaces.Discrete) else space.nvec
+        bad["above"] = np.full(shape, space.start + count)
         bad["below"] = np.full(shape, space.start - 1)
         bad["a fraction"] = np.full(shape, 0.5)
-        bad["a float"] = np.full(shape, float(space.start))
+        bad["a float"] = np.full(shape, space.start, np.float64)
     if shape:
-        bad["no axes"] = space.low.flat[0]
+        bad["no axes"] = space.low.flat[0] if isinstance(space, spaces.Box) else space.start.flat[0]
     return bad
 
 
@@ -152,7 +153,12 @@ def legal(env, agent=None):
 
 
 def each_bad_action():
-    return [(id, name) for id in IDS for name in bad_actions(make(id).roles[0].action_space)]
+    """Every game with the names of what is bad in the spaces of all its roles."""
+    cases = []
+    for id in IDS:
+        first, *others = (bad_actions(role.action_space) for role in make(id).roles)
+        cases += [(id, name) for name in first if all(name in other for other in others)]
+    return cases
 
 
 @pytest.mark.parametrize(("id", "name"), each_bad_action())
