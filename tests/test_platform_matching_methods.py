@@ -177,6 +177,16 @@ def test_the_integer_program_finds_the_listed_optimum(seed):
     assert real.bound >= best / 7 - 1e-9
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e6])
+@pytest.mark.parametrize("name", ["inefficient-optimum", "ladder-3"])
+def test_the_program_is_right_in_any_unit_of_money(name, unit):
+    market = WORKED[name].market
+    found = optimal_introductions(market.values * unit, market.known, start=np.zeros_like(market.known))
+    assert found.revenue / unit == pytest.approx(WORKED[name].revenue) == found.bound / unit
+    assert found.proved()
+    assert not found._replace(bound=1.001 * found.bound).proved()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_ten_by_ten_markets_are_solved_and_nothing_earns_more(seed):
     values, world = random_market(seed, 10, 10, edge=0.2)
@@ -185,6 +195,23 @@ def test_ten_by_ten_markets_are_solved_and_nothing_earns_more(seed):
     assert trade(values, world, found.introduced).revenue[0] == found.revenue
     assert max(penalised_matching(values, world).revenue, greedy_introductions(values, world).revenue) <= found.revenue
     assert revenue_bound(values, world).bound >= found.revenue - 1e-9
+
+
+@pytest.mark.parametrize(
+    "method", [penalised_matching, revenue_bound, greedy_introductions, search_introductions, optimal_introductions]
+)
+@pytest.mark.parametrize(
+    ("values", "world", "name"),
+    [
+        (np.array([[-1, 2]]), np.zeros((1, 2), bool), "values"),
+        (np.array([[np.nan, 2]]), np.zeros((1, 2), bool), "values"),
+        (np.ones((1, 2)), np.array([[0.5, 0]]), "world"),
+        (np.ones((1, 2)), np.zeros((2, 1), bool), "values and world"),
+    ],
+)
+def test_every_method_refuses_what_is_no_market(method, values, world, name):
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        method(values, world)
 
 
 def test_the_program_refuses_what_it_cannot_read():

@@ -21,7 +21,7 @@ import numpy as np
 from walras.envs.arguments import whole
 from walras.envs.game import Array
 from walras.envs.platforms.clearing import clear
-from walras.envs.platforms.introductions import trade
+from walras.envs.platforms.introductions import one_market, trade
 
 _MEMORY = 0.7  # weight of the direction before: subgradients alone zigzag
 _PATIENCE = 12  # iterations without a better bound after which steps are halved
@@ -90,11 +90,10 @@ def revenue_bound(
         progress: called with the share of iterations made.
 
     Raises:
-        ValueError: if shapes do not fit or a count is below 1.
+        ValueError: if shapes do not fit, a value is negative or not finite, or a count is below 1.
     """
-    v, e = np.asarray(values, np.float64), np.asarray(world, bool)
-    if v.ndim != 2 or v.shape != e.shape:
-        raise ValueError(f"values and world: two (n, m) arrays are needed, got {v.shape} and {e.shape}")
+    v, e = one_market(values, world)
+    v = v.astype(np.float64)
     iterations, try_every = whole("iterations", iterations), whole("try_every", try_every)
     relaxed = _Relaxed(v, e)
     lam = np.zeros(v.shape)

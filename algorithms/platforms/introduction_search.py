@@ -17,7 +17,7 @@ from walras.algorithms.platforms.penalised import penalised_matching
 from walras.envs.arguments import whole
 from walras.envs.game import Array
 from walras.envs.platforms.clearing import TOLERANCE
-from walras.envs.platforms.introductions import as_graph, trade
+from walras.envs.platforms.introductions import as_graph, one_market, trade
 
 _FAVOURITES = 12
 _COLDEST = 1e-3  # last temperature over the first
@@ -36,8 +36,12 @@ class Found(NamedTuple):
 
 
 def fully_traded(values: Any, world: Any, introduced: Any) -> Found:
-    """Introductions without those that do not trade: a matching that earns at least as much."""
-    v, e = np.asarray(values), np.asarray(world, bool)
+    """Introductions without those that do not trade: a matching that earns at least as much.
+
+    Raises:
+        ValueError: if shapes do not fit, or a value is negative or not finite.
+    """
+    v, e = one_market(values, world)
     graph = np.asarray(introduced, bool) & ~e
     while True:
         now = trade(v, e, graph)
@@ -48,8 +52,12 @@ def fully_traded(values: Any, world: Any, introduced: Any) -> Found:
 
 
 def greedy_introductions(values: Any, world: Any) -> Found:
-    """Add the pair that earns most more, until none earns more; every pair is tried in the market at every step."""
-    v, e = np.asarray(values), np.asarray(world, bool)
+    """Add the pair that earns most more, until none earns more; every pair is tried in the market at every step.
+
+    Raises:
+        ValueError: if shapes do not fit, or a value is negative or not finite.
+    """
+    v, e = one_market(values, world)
     graph, revenue = np.zeros(v.shape, bool), 0.0
     while True:
         open_ = np.argwhere(~e & ~graph & (v > 0))
@@ -86,14 +94,14 @@ def anneal_introductions(
         seed: nonnegative integer.
 
     Raises:
-        ValueError: if `moves` is below 1 or the temperature is not positive and finite.
+        ValueError: if the market does not fit, `moves` is below 1, or the temperature is not positive and finite.
     """
     from walras.algorithms.platforms import introduction_kernels as kernels
 
     moves = whole("moves", moves)
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature must be a positive number, got {temperature!r}")
-    v, e = np.asarray(values), np.asarray(world, bool)
+    v, e = one_market(values, world)
     first = fully_traded(v, e, start)
     if not v.size or not (v > 0).any():
         return first
@@ -130,8 +138,11 @@ def search_introductions(
         problems: assignment problems of penalised matching.
         iterations: of the Lagrangian bound.
         seed: nonnegative integer.
+
+    Raises:
+        ValueError: if shapes do not fit, a value is negative or not finite, or a count is too small.
     """
-    v, e = np.asarray(values), np.asarray(world, bool)
+    v, e = one_market(values, world)
     penalised = penalised_matching(v, e, problems=problems)
     bound = revenue_bound(v, e, iterations=iterations, revenue=penalised.revenue)
     starts = [Found(penalised.introduced, penalised.revenue), Found(bound.introduced, bound.revenue)]

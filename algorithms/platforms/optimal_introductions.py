@@ -23,7 +23,7 @@ import numpy as np
 from walras.algorithms.platforms.introduction_bound import pair_losses, revenue_bound
 from walras.algorithms.platforms.introduction_search import search_introductions
 from walras.envs.game import Array
-from walras.envs.platforms.introductions import as_graph, trade
+from walras.envs.platforms.introductions import as_graph, one_market, trade
 
 _ITERATIONS = 400  # of the Lagrangian bound
 _SLACK = 5e-3  # what the solver's tolerances may take off a bound on whole numbers, with room to spare
@@ -37,16 +37,18 @@ class Optimum(NamedTuple):
         revenue: what they earn by the rules (`trade`), not by the solver.
         bound: no introductions earn more, up to the solver's tolerance.
         nodes: branch-and-bound nodes.
+        largest: the largest value of the market.
     """
 
     introduced: Array
     revenue: float
     bound: float
     nodes: int
+    largest: float
 
     def proved(self, tolerance: float = 1e-6) -> bool:
-        """Whether revenue meets the bound, up to `tolerance` in relative terms."""
-        return self.bound - self.revenue <= tolerance * max(1.0, abs(self.bound))
+        """Whether revenue meets the bound, up to `tolerance` in units of the bound or of the largest value."""
+        return self.bound - self.revenue <= tolerance * max(self.largest, self.bound)
 
 
 def optimal_introductions(
@@ -63,15 +65,14 @@ def optimal_introductions(
         seed: of the annealing.
 
     Raises:
-        ValueError: if shapes do not fit or a value is negative.
+        ValueError: if shapes do not fit, or a value is negative or not finite.
         RuntimeError: if the solver fails.
     """
-    v, e = np.asarray(values), np.asarray(world, bool)
-    if v.ndim != 2 or v.shape != e.shape:
-        raise ValueError(f"values and world: two (n, m) arrays are needed, got {v.shape} and {e.shape}")
-    if not np.isfinite(v).all() or (v < 0).any():
-        raise ValueError("values: all must be finite and nonnegative")
-    whole = v.dtype.kind in "iub"
+    v, e = one_market(values, world)
+    whole, largest = v.dtype.kind in "iub", float(v.max(initial=0))
+    # The solver's tolerances are absolute: floats are measured in the power of two above the largest.
+    unit = 1.0 if whole else float(2.0 ** np.frexp(largest)[1])
+    v = v if whole else v / unit
     if start is None:
         start = search_introductions(v, e, seed=seed).introduced
     known = trade(v, e, start)
@@ -91,7 +92,7 @@ def optimal_introductions(
             best = as_graph(again.matching[0], v.shape[1]) & ~e, float(again.revenue[0])
     if whole:
         bound = float(np.floor(bound + _SLACK))
-    return Optimum(*best, max(bound, best[1]), nodes)
+    return Optimum(best[0], unit * best[1], unit * max(bound, best[1]), nodes, largest)
 
 
 def _solve(

@@ -22,7 +22,7 @@ import numpy as np
 
 from walras.envs.arguments import whole
 from walras.envs.game import Array
-from walras.envs.platforms.introductions import harmonic, trade
+from walras.envs.platforms.introductions import harmonic, one_market, trade
 
 _EXACT = 2.0**53
 _NUDGE = 1e-9  # of the largest value: what prefers more introductions where values are floats
@@ -87,11 +87,10 @@ def penalised_matching(values: Any, world: Any, *, problems: int | None = None) 
             cuts the search, `complete` is false, and crossings of the largest k lam were looked at first.
 
     Raises:
-        ValueError: if shapes do not fit, `problems` is below 2, or integers are too large to be weighed in float64.
+        ValueError: if shapes do not fit, a value is negative or not finite, `problems` is below 2, or integers are too
+            large to be weighed in float64.
     """
-    v, e = np.asarray(values), np.asarray(world, bool)
-    if v.ndim != 2 or v.shape != e.shape:
-        raise ValueError(f"values and world: two (n, m) arrays are needed, got {v.shape} and {e.shape}")
+    v, e = one_market(values, world)
     left_over = np.inf if problems is None else whole("problems", problems, 2) - 2
     weigh = _Weigh(v, e)
     first, last = weigh.solve(Fraction(0)), weigh.alone()

@@ -135,6 +135,22 @@ def world_and_ideal(values: Any, world: Any) -> tuple[Array, Array]:
     return np.broadcast_to(welfare(v, e), lanes).copy(), np.broadcast_to(ideal, lanes).copy()
 
 
+def one_market(values: Any, world: Any) -> tuple[Array, Array]:
+    """Values (n, m) and world pairs (n, m) bool of one market, checked.
+
+    Raises:
+        ValueError: if shapes do not fit, a value is negative or not finite, or `world` is not of 0 and 1.
+    """
+    v, e = np.asarray(values), np.asarray(world)
+    if v.ndim != 2 or v.shape != e.shape:
+        raise ValueError(f"values and world: two (n, m) arrays are needed, got {v.shape} and {e.shape}")
+    if v.dtype.kind not in "iufb" or not np.isfinite(v).all() or (v < 0).any():
+        raise ValueError(f"values: all must be finite and nonnegative, got {v}")
+    if not np.isin(e, (0, 1)).all():
+        raise ValueError(f"world: bool, or 0 and 1, is needed, got {e}")
+    return v, e.astype(bool)
+
+
 def harmonic(k: int) -> float:
     """H_k = 1 + 1/2 + ... + 1/k."""
     return float(sum(1.0 / i for i in range(1, k + 1)))
@@ -176,7 +192,7 @@ def best_introductions(values: Any, world: Any) -> Best:
     v, e = np.broadcast_to(v, (lanes, n, m)), np.broadcast_to(e, (lanes, n, m))
     pairs = as_graph(matchings(n, m), m)
     chunk = max(1, _CELLS // pairs.size)
-    parts = [_best(v[lane : lane + chunk], e[lane : lane + chunk], pairs) for lane in range(0, lanes, chunk)]
+    parts = [_best(v[lane : lane + chunk], e[lane : lane + chunk], pairs) for lane in range(0, max(lanes, 1), chunk)]
     return Best(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
