@@ -541,3 +541,15 @@ def test_the_states_that_are_dropped_at_ends_do_not_disturb_the_rest():
     uniform = values(flat, flat.uniform())
     np.testing.assert_allclose(reached.mean(axis=0), uniform, atol=5 * reached.std(axis=0).max() / 20_000**0.5)
     assert take(game.root(3), np.array([0])).code.shape == (1,)
+
+
+def test_games_without_information_states_are_compiled_by_what_players_observe_and_did():
+    from walras.algorithms.tabular import best_response
+
+    catch = compile_game("catch(rows=5,columns=3)")
+    assert best_response(catch, catch.uniform(), 0).value == pytest.approx(1.0)  # the ball can always be caught
+    noughts = compile_game("tic_tac_toe")
+    assert noughts.n_nodes == 549_946 and noughts.constant_sum == 0.0
+    slots, depth = noughts.edge_slot[noughts.edge_slot >= 0], noughts.depth
+    assert len(slots) == noughts.n_slots == noughts.n_nodes - 1  # nobody forgets: every history is an infostate
+    assert depth.max() == 9

@@ -314,7 +314,9 @@ class RandomEntry(EntryRules):
         """Parameters that tell this game from others."""
         return (
             f"RandomEntry(buyers={self.buyers}, sellers={self.sellers}, fee={self.offer.fees.tolist()}, "
-            f"law={self.law!r}, edge={self.edge}, rounds={self.rounds}, information={self.information!r})"
+            f"law={self.law!r}, edge={self.edge}, rounds={self.rounds}, information={self.information!r}, "
+            f"price_rule={self.offer.price_rule!r}, reach={self.offer.reach.astype(int).tolist()}, "
+            f"arrivals={self.arrivals and [a.tolist() for a in self.arrivals]}, acquaint={self.acquaint})"
         )
 
     def initial(self, batch: int, rng: np.random.Generator) -> EntryState:

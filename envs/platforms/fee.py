@@ -154,7 +154,7 @@ class PlatformFee(Game[FeeState]):
         what = f"{self.market!r}" if self.market else f"{self.buyers} x {self.sellers} {self.law}, edge={self.edge}"
         return (
             f"PlatformFee({what}, cap={self.cap}, grid={self.grid}, selection={self.selection!r}, "
-            f"objective={self.objective!r}, rounds={self.rounds})"
+            f"objective={self.objective!r}, learning_rounds={self.learning_rounds}, rounds={self.rounds})"
         )
 
     # -- rules ---------------------------------------------------------------------------------------------------------

@@ -192,9 +192,11 @@ class PlatformMatching(Game[MatchingState]):
 
     def __repr__(self) -> str:
         """Parameters that tell this setting from others."""
+        drawn = f"{self.buyers} x {self.sellers} {self.law}, edge={self.edge}, known={self.known}"
         return (
-            f"PlatformMatching(buyers={self.buyers}, sellers={self.sellers}, law={self.law!r}, form={self.form!r}, "
-            f"welfare_weight={self.weight}, ties={self.ties!r}, rounds={self.rounds})"
+            f"PlatformMatching({drawn if self.market is None else repr(self.market)}, form={self.form!r}, "
+            f"welfare_weight={self.weight}, ties={self.ties!r}, moves={self.moves}, rounds={self.rounds}, "
+            f"acquaint={self.acquaint}, arrivals={self.arrivals and [a.tolist() for a in self.arrivals]})"
         )
 
     # -- rules ---------------------------------------------------------------------------------------------------------

@@ -27,9 +27,11 @@ class SpielSource:
         if kind.dynamics == dynamics.SIMULTANEOUS:
             game = pyspiel.convert_to_turn_based(game)
             kind = game.get_type()
-        if not kind.provides_information_state_string:
-            raise TypeError(f"game: {game} gives its players no information states")
-        self.game, self.tensors = game, kind.provides_information_state_tensor
+        if not (kind.provides_information_state_string or kind.provides_observation_string):
+            raise TypeError(f"game: {game} gives its players neither information states nor observations")
+        # Where a game has no information states, what a player observes when it has to decide, and did before, is one.
+        self.look = "information_state" if kind.provides_information_state_string else "observation"
+        self.game, self.tensors = game, getattr(kind, f"provides_{self.look}_tensor")
         self.early = kind.reward_model == pyspiel.GameType.RewardModel.REWARDS
 
     def estimate(self) -> Size:
@@ -74,11 +76,11 @@ class SpielSource:
                 number.extend([-1] * len(moves))
             else:
                 who, moves = state.current_player(), sorted(state.legal_actions())
-                text = (who, state.information_state_string(who))
+                text = (who, getattr(state, f"{self.look}_string")(who))
                 if text not in keys:
                     keys[text] = len(keys)
                     if self.tensors:
-                        tensors.append(np.array(state.information_state_tensor(who), np.float32))
+                        tensors.append(np.array(getattr(state, f"{self.look}_tensor")(who), np.float32))
                 nodes.append(node)
                 player.append(who)
                 key.append(keys[text])
