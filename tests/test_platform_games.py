@@ -45,6 +45,19 @@ def test_every_variant_keeps_the_contract_of_games(name):
         check(game)
 
 
+def test_games_with_other_rules_print_otherwise():
+    arrivals = [[0, 0, 0, 1], [0, 0, 1]]
+    games = [
+        RandomEntry(), RandomEntry(edge=0.5), RandomEntry(law="integer"), RandomEntry(rounds=2),
+        RandomEntry(information="private"), RandomEntry(price_rule="min"), RandomEntry(reach=[[1, 1, 1, 0]]),
+        RandomEntry(rounds=2, arrivals=arrivals), RandomEntry(rounds=2, acquaint=True), RandomEntry(fee=0.4),
+        PlatformFee(), PlatformFee("tight"), PlatformFee(None), PlatformFee(None, edge=0.5), PlatformFee(cap=0.5),
+        PlatformFee(grid=5), PlatformFee(selection="worst"), PlatformFee(learning_rounds=50), PlatformFee(rounds=2),
+        PlatformFee(objective="welfare"),
+    ]  # fmt: skip
+    assert len({repr(game) for game in games}) == len(games)
+
+
 # -- joining -----------------------------------------------------------------------------------------------------------
 
 

@@ -199,6 +199,16 @@ VARIANTS = {
 }
 
 
+def test_games_with_other_rules_print_otherwise():
+    others: list[dict[str, object]] = [
+        {}, {"buyers": 3}, {"sellers": 3}, {"market": "disruption"}, {"market": "revenue-against-welfare"},
+        {"law": "uniform"}, {"edge": 0.5}, {"known": 2}, {"form": "sequential"}, {"form": "sequential", "moves": 2},
+        {"objective": 0.5}, {"ties": "adversarial"}, {"rounds": 2}, {"rounds": 2, "acquaint": False},
+        {"rounds": 2, "arrivals": [[0, 0, 0, 1], [0, 0, 0, 1]]}, {"optimum": True},
+    ]  # fmt: skip
+    assert len({repr(PlatformMatching(**parameters)) for parameters in others}) == len(others)
+
+
 @pytest.mark.parametrize("name", list(VARIANTS))
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_variants_keep_the_contract(check, name):

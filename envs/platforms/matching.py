@@ -196,7 +196,8 @@ class PlatformMatching(Game[MatchingState]):
         return (
             f"PlatformMatching({drawn if self.market is None else repr(self.market)}, form={self.form!r}, "
             f"welfare_weight={self.weight}, ties={self.ties!r}, moves={self.moves}, rounds={self.rounds}, "
-            f"acquaint={self.acquaint}, arrivals={self.arrivals and [a.tolist() for a in self.arrivals]})"
+            f"acquaint={self.acquaint}, arrivals={self.arrivals and [a.tolist() for a in self.arrivals]}, "
+            f"optimum={self.optimum})"
         )
 
     # -- rules ---------------------------------------------------------------------------------------------------------
