@@ -328,6 +328,14 @@ def test_all_instances_can_be_made_and_print_their_numbers():
         assert repr(INSTANCES[name]()).startswith("Market(values=[[")
 
 
+def test_values_and_fees_whose_products_overflow_are_refused_instead_of_wrapped():
+    market = Market([[2**40, 2**40], [2**39, 2**39]], [[1, 0], [0, 0]])
+    assert Joining(market).pure(Fraction(1, 2)).tolist() == [1]
+    for solve in (Joining(market).pure, lambda fee: homogeneous_equilibrium(market, fee)):
+        with pytest.raises(ValueError, match="fee: its denominator times the largest value"):
+            solve(Fraction(2**28, 2**29 - 1))
+
+
 @pytest.mark.parametrize(
     "make, words",
     [

@@ -140,11 +140,15 @@ class Joining:
         """Values are integers."""
         return bool(self._surplus.dtype.kind in "iu")
 
+    @property
+    def _largest(self) -> Any:
+        return self._surplus.max() if self.exact else None
+
     # -- at one fee ----------------------------------------------------------------------------------------------------
 
     def payoff(self, fee: Fee) -> Array:
         """(P, m) sellers' payoffs, times the fee's denominator where values are integers and the fee is a Fraction."""
-        keeps, scale = _keeps(fee, self.exact)
+        keeps, scale = _keeps(fee, self._largest)
         payoff: Array = self.price * np.where(self.choices == 1, keeps, scale)
         return payoff
 
@@ -155,7 +159,7 @@ class Joining:
             fee: in [0, 1]; a Fraction (or 0, 1) makes the comparison exact where values are integers.
 
         Raises:
-            ValueError: if the fee is out of range.
+            ValueError: if the fee is out of range, or values and the fee's denominator are too large to be multiplied.
         """
         stable: Array = np.flatnonzero(pure_equilibria(self.payoff(fee)[None], 2, self._tolerance(fee))[0])
         return stable
@@ -193,7 +197,7 @@ class Joining:
         if goal not in ("best", "worst"):
             raise ValueError(f"goal must be 'best' or 'worst', got {goal!r}")
         m, scale = self.market.sellers, max(float(np.abs(self._surplus).max()), 1e-300)
-        payoff = self.payoff(fee) / (float(_keeps(fee, self.exact)[1]) * scale)
+        payoff = self.payoff(fee) / (float(_keeps(fee, self._largest)[1]) * scale)
         rows = [payoff[switched(m, j, to), j] - payoff[:, j] for j in range(m) for to in (0, 1)]
         welfare = self.welfare / scale
         found = linprog(
@@ -337,7 +341,7 @@ class Joining:
         return Fraction(int(top), int(under)) if self.exact else float(top) / float(under)
 
     def _tolerance(self, fee: Fee) -> float:
-        scale = _keeps(fee, self.exact)[1]
+        scale = _keeps(fee, self._largest)[1]
         rational = self.exact and isinstance(scale, int)
         inexact = isinstance(fee, float) and fee not in (0.0, 1.0)
         return 0.0 if rational and not inexact else TOLERANCE * max(float(np.abs(self._surplus).max()), 1e-300)
@@ -356,12 +360,13 @@ def homogeneous_equilibrium(market: Market | str, fee: Fee, *, join_ties: bool =
         join_ties: sellers who are indifferent join.
 
     Raises:
-        ValueError: if goods are not homogeneous, or the fee is out of range.
+        ValueError: if goods are not homogeneous, the fee is out of range, or values and the fee's denominator are too
+            large to be multiplied.
     """
     market = as_market(market)
     if not market.homogeneous:
         raise ValueError("market: goods that every buyer values alike, and no costs, are needed")
-    keeps, scale = _keeps(fee, market.values.dtype.kind in "iu")
+    keeps, scale = _keeps(fee, market.values.max() if market.values.dtype.kind in "iu" else None)
     exact = isinstance(scale, int) and not (isinstance(fee, float) and fee not in (0.0, 1.0))
     least = 0.0 if exact else tolerance_of(market.values.astype(np.float64))
     joined = np.zeros(market.sellers, np.int64)
@@ -407,8 +412,13 @@ def _exactly(fee: Fee) -> Any:
     return Fraction(fee) if isinstance(fee, int | Fraction) or fee in (0.0, 1.0) else float(fee)
 
 
-def _keeps(fee: Fee, exact: bool) -> tuple[Any, Any]:
-    """(what a joined seller keeps, what others keep), integers if all is rational."""
+def _keeps(fee: Fee, largest: Any = None) -> tuple[Any, Any]:
+    """(what a joined seller keeps, what others keep): integers where fee and values are exact.
+
+    Args:
+        fee: in [0, 1].
+        largest: the largest value of a market of integers; `None`: values are floats.
+    """
     if (
         isinstance(fee, bool)
         or not isinstance(fee, int | float | Fraction | np.floating | np.integer)
@@ -416,8 +426,8 @@ def _keeps(fee: Fee, exact: bool) -> tuple[Any, Any]:
     ):
         raise ValueError(f"fee must lie in [0, 1], got {fee!r}")
     share = _exactly(fee)
-    if exact and isinstance(share, Fraction):
-        if share.denominator >= 2**30:
-            raise ValueError(f"fee: a denominator below 2**30 is needed, got {fee!r}")
+    if largest is not None and isinstance(share, Fraction):
+        if share.denominator * max(int(largest), 2**32) >= 2**62:
+            raise ValueError(f"fee: its denominator times the largest value must be below 2**62, got {fee!r}")
         return share.denominator - share.numerator, share.denominator
     return 1.0 - float(fee), 1.0
