@@ -238,6 +238,7 @@ def test_a_gradient_stays_on_its_tooth_and_a_search_over_all_teeth_does_not():
     game = PlatformFee("sawtooth")
     stuck = learn_fee(game, "gradient", 400, seed=0, start=0.65)
     assert 0.66 < stuck.fee < 0.7
+    assert learn_fee(game, "gradient", 400, seed=0, start=0.95).fee == pytest.approx(0.95)
     for method in ("grid", "ucb", "epsilon-greedy"):
         assert learn_fee(game, method, 400, seed=0).fee == pytest.approx(0.55)
     assert answer(game, learn_fee(game, "zoom", 400, seed=0).fee).revenue[0] == pytest.approx(15, abs=0.01)

@@ -86,8 +86,9 @@ def price_rule(rule: str) -> str:
 def clear(values: Any, allowed: Any, *, method: Literal["auto", "kernel", "scipy"] = "auto") -> Clearing:
     """Clear markets: who trades with whom, the value traded, largest and smallest competitive prices.
 
-    Ties are broken by a fixed rule: buyers enter in order of index; one who would only replace another at equal value
-    stays out, equally good ways are searched by index, and no pair trades at value zero. One input gives one matching.
+    Ties are broken by a fixed rule: in the kernel buyers enter in order of index, one who would only replace another at
+    equal value stays out, and equally good ways are searched by index; else scipy's matching is taken. No pair trades
+    at value zero. One input gives one matching, but methods may differ in it.
 
     Args:
         values: (n, m) or (B, n, m), finite; integers are computed exactly (int64), anything else in float64 with
