@@ -309,6 +309,19 @@ def test_a_value_that_only_just_covers_the_reserve_makes_no_trade_whatever_the_r
     assert price_profiles(values, known, offer, costs).welfare[0].tolist() == [0, 0]
 
 
+def test_rounding_does_not_decide_between_equals():
+    # 1 - 2 / 6, in floats, is a fee at which (1 - fee) 6 falls short of 2: the seller is indifferent all the same.
+    fee = optimal_fee(np.array([6]), np.array([2])).fee
+    assert additive_equilibrium(Market([[6], [2]], [[0], [1]]), fee).tolist() == [True]
+    # Revenue 2 at fee 1/4 and at fee 1/2; welfare 19 and 18.
+    values = np.array([[4, 5, 7, 8], [1, 1, 0, 1], [2, 1, 4, 2], [6, 6, 3, 8]])
+    known = np.array([[1, 1, 1, 0], [1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 0, 1]])
+    best = Joining(Market(values, known)).optimistic()
+    assert (best.fee, best.joined, best.revenue, best.welfare) == (Fraction(1, 4), (2, 3), 2, 19)
+    same = Joining(Market(values / 7, known)).optimistic()
+    assert same.joined == best.joined and same.welfare == pytest.approx(19 / 7)
+
+
 def test_additive_buyers_have_the_closed_forms():
     for items, ratio in ((10, 1.3415), (100, 1.5527), (1000, 1.5792), (10000, 1.5817)):
         found = optimal_fee(*equal_revenue(items))

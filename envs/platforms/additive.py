@@ -14,6 +14,7 @@ import numpy as np
 
 from walras.envs.arguments import whole
 from walras.envs.game import Array
+from walras.envs.platforms.clearing import TOLERANCE
 from walras.envs.platforms.market import Market
 
 LOSS_BOUND = math.e / (math.e - 1)
@@ -44,7 +45,7 @@ def reach_values(market: Market) -> tuple[Array, Array]:
 def additive_equilibrium(market: Market, fee: float) -> Array:
     """(m,) bool: who joins at a fee; joining is dominant where it strictly pays, and indifferent sellers join."""
     high, off = reach_values(market)
-    joins: Array = (1 - fee) * high >= off
+    joins: Array = (1 - fee) * high >= off - TOLERANCE * high
     return joins
 
 
@@ -66,11 +67,11 @@ def optimal_fee(high: Array, off: Array, cap: float = 1.0) -> AdditiveSolution:
     income = np.cumsum(high[order])  # of all whose threshold is at least that of the item
     fees = np.minimum(threshold[order], cap)
     # Equal thresholds join together: the last of them counts.
-    last = np.append(np.diff(threshold[order]) < 0, True) | (threshold[order] >= cap)
+    last = np.append(np.diff(threshold[order]) < 0, True) | (threshold[order] >= cap - TOLERANCE)
     revenue = np.where(last, fees * income, -1.0)
     best = int(len(revenue) - 1 - np.argmax(revenue[::-1]))
     fee = float(fees[best])
-    joins = threshold >= fee
+    joins = threshold >= fee - TOLERANCE
     welfare = float(np.where(joins, high, off).sum())
     return AdditiveSolution(fee, fee * float(high[joins].sum()), welfare, float(high.sum()))
 

@@ -266,7 +266,7 @@ class Joining:
         kept = [s for s in found if s is not None]
         if not kept:
             raise ValueError(f"cap: no fee up to {cap} has a pure equilibrium")
-        return max(kept, key=lambda s: (s.revenue, s.attained, s.welfare))
+        return self._richest(kept)
 
     def select(self, fee: Fee, selection: str = "optimistic") -> Solution | None:
         """The equilibrium at a given fee that `selection` picks; `None` if there is no pure one.
@@ -284,7 +284,7 @@ class Joining:
             return None
         found = [self._solution(fee, int(k)) for k in pure]
         if selection == "optimistic":
-            return max(found, key=lambda s: (s.revenue, s.welfare))
+            return self._richest(found)
         return (min if selection == "worst" else max)(found, key=lambda s: s.welfare)
 
     def optimistic(self, cap: Fee = 1) -> Solution:
@@ -310,7 +310,13 @@ class Joining:
                 options.append(self._solution(min(span[1], limit), int(k)))
         if not options:
             raise ValueError(f"cap: no fee up to {cap} has a pure equilibrium")
-        return max(options, key=lambda s: (s.revenue, s.welfare))
+        return self._richest(options)
+
+    def _richest(self, found: Sequence[Solution]) -> Solution:
+        """The largest revenue; of equal ones (floats: up to rounding) an attained one, then the largest welfare."""
+        slack = 0 if self.exact else tolerance_of(self._surplus)
+        top = max(s.revenue for s in found)
+        return max((s for s in found if s.revenue >= top - slack), key=lambda s: (s.attained, s.welfare))
 
     def _solution(self, fee: Fee, profile: int) -> Solution:
         joined = tuple(int(j) for j in np.flatnonzero(self.choices[profile]))
