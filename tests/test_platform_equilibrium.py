@@ -262,6 +262,16 @@ def test_smallest_prices_do_not_carry_the_theorem():
         assert stage.payoff[1, 0] - stage.payoff[0, 0] == gain
 
 
+def test_a_cap_just_below_the_first_fee_of_the_richest_set_leaves_the_others():
+    market = Market([[6, 8, 8], [5, 2, 5], [7, 1, 6]], [[0, 0, 0], [0, 0, 0], [1, 0, 1]])
+    game = Joining(market)
+    low = game.interval(0b110)[0]
+    assert low == Fraction(1, 5) and game.optimistic(low).joined == game.optimistic(0.2).joined == (0, 1)
+    cap = low - Fraction(1, 10**10)
+    best = max(cap * int(game.price[k] @ game.choices[k]) for k in game.pure(cap))
+    assert game.optimistic(cap).revenue == best and game.optimistic(cap).joined != (0, 1)
+
+
 # -- extensions --------------------------------------------------------------------------------------------------------
 
 
@@ -357,7 +367,7 @@ def test_values_and_fees_whose_products_overflow_are_refused_instead_of_wrapped(
         (lambda: Market([[1, 1]], [[0, 0]], [1]), "costs"),
         (lambda: Joining.of("sawtoothed"), "sawtooth"),
         (lambda: Joining.of("sawtooth").pure(1.5), "fee"),
-        (lambda: Joining.of("sawtooth").pure(Fraction(1, 2**31)), "denominator"),
+        (lambda: Joining.of("sawtooth").pure(Fraction(1, 2**61)), "denominator"),
         (lambda: Joining.of("sawtooth").select(0.5, "all"), "selection"),
         (lambda: Joining.of("sawtooth").optimistic(2), "cap"),
         (lambda: homogeneous_equilibrium("general", 0.5), "homogeneous|alike"),

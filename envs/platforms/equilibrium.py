@@ -36,7 +36,7 @@ from walras.envs.platforms.profiles import (
 )
 
 Fee = Fraction | float | int
-SELECTIONS = ("optimistic", "algorithm", "worst", "best", "all")
+SELECTIONS = ("optimistic", "algorithm", "worst", "best")
 
 
 class Solution(NamedTuple):
@@ -279,7 +279,7 @@ class Joining:
             return self._solution(fee, int(number_of(joined)))
         pure = self.pure(fee)
         if selection not in ("optimistic", "worst", "best"):
-            raise ValueError(f"selection must be one of {SELECTIONS[:-1]}, got {selection!r}")
+            raise ValueError(f"selection must be one of {SELECTIONS}, got {selection!r}")
         if not len(pure):
             return None
         found = [self._solution(fee, int(k)) for k in pure]
@@ -302,12 +302,15 @@ class Joining:
         top = np.minimum(found.high[0] / found.high_of[0], float(limit))
         open_to = found.feasible[0] & (found.low[0] / found.low_of[0] <= float(limit) + TOLERANCE)
         revenue = np.where(open_to, top * income, -1.0)
-        near = np.flatnonzero(open_to & (revenue >= revenue.max() * (1 - 1e-9)))
-        options = []
-        for k in near:
-            span = self.interval(int(k))
-            if span is not None and span[0] <= limit:
-                options.append(self._solution(min(span[1], limit), int(k)))
+        slack = 0 if isinstance(limit, Fraction) else TOLERANCE
+        options: list[Solution] = []
+        while open_to.any() and not options:  # again where the cap lies just below the fees of all that are near
+            near = np.flatnonzero(open_to & (revenue >= revenue[open_to].max() * (1 - 1e-9)))
+            open_to[near] = False
+            for k in near:
+                span = self.interval(int(k))
+                if span is not None and span[0] <= limit + slack:
+                    options.append(self._solution(min(span[1], limit), int(k)))
         if not options:
             raise ValueError(f"cap: no fee up to {cap} has a pure equilibrium")
         return self._richest(options)
@@ -433,7 +436,7 @@ def _keeps(fee: Fee, largest: Any = None) -> tuple[Any, Any]:
         raise ValueError(f"fee must lie in [0, 1], got {fee!r}")
     share = _exactly(fee)
     if largest is not None and isinstance(share, Fraction):
-        if share.denominator * max(int(largest), 2**32) >= 2**62:
+        if share.denominator * max(int(largest), 1) >= 2**62:
             raise ValueError(f"fee: its denominator times the largest value must be below 2**62, got {fee!r}")
         return share.denominator - share.numerator, share.denominator
     return 1.0 - float(fee), 1.0
