@@ -269,7 +269,7 @@ class Joining:
         return self._richest(kept)
 
     def select(self, fee: Fee, selection: str = "optimistic") -> Solution | None:
-        """The equilibrium at a given fee that `selection` picks; `None` if there is no pure one.
+        """The equilibrium at a given fee that `selection` picks, of equals the first; `None` if there is no pure one.
 
         Raises:
             ValueError: if the selection is unknown (`"all"` is `pure`), or the algorithm is asked for general goods.
@@ -282,10 +282,12 @@ class Joining:
             raise ValueError(f"selection must be one of {SELECTIONS}, got {selection!r}")
         if not len(pure):
             return None
-        found = [self._solution(fee, int(k)) for k in pure]
         if selection == "optimistic":
-            return self._richest(found)
-        return (min if selection == "worst" else max)(found, key=lambda s: s.welfare)
+            return self._richest([self._solution(fee, int(k)) for k in pure])
+        welfare = self.welfare[pure]
+        goal = welfare.min() if selection == "worst" else welfare.max()
+        first = int(np.argmax(abs(welfare - goal) <= tolerance_of(self._surplus)))
+        return self._solution(fee, int(pure[first]))
 
     def optimistic(self, cap: Fee = 1) -> Solution:
         """The fee up to `cap` and the equilibrium with the largest revenue, indifferent sellers as the platform likes.
