@@ -254,7 +254,7 @@ def _case(setting: str, method: str, profile: str) -> Case:
         f"{_MODULE}:learn",
         {**params, "method": method, "profile": profile},
         cost="seconds" if quick else "minutes",
-        seeds=3 if setting == "leduc" else 5,
+        seeds={"leduc": 3, "cartpole": 10}.get(setting, 5),
         requires=requires,
         description=f"{words}: {WORDS[method]}, {profile}.",
     )

@@ -162,7 +162,7 @@ SUITE = Suite(
                 f"{setting}-abcs-{profile}",
                 metric,
                 at_most=1.0,
-                relative_to=f"{setting}-{method}-{profile}",
+                relative_to=f"{setting}-{method}-{profile.removesuffix('-spending')}",
                 text=f"{setting}, {profile}: ABCs no worse than {METHODS[method]} in {part}",
             )
             for setting, profile in (
@@ -171,6 +171,7 @@ SUITE = Suite(
                 ("mdp-leduc", "published"),
                 ("mdp-leduc", "corrected"),
                 ("cartpole-leduc", "corrected"),
+                ("cartpole-leduc", "corrected-spending"),
             )
             for method in _STACKED[1:]
             for metric, part in (("regret", "the process"), ("exploitability", "the game"))
