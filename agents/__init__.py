@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from walras.agents.best_response import BestResponse, exploitability
     from walras.agents.designers import DESIGNERS, Designer
     from walras.agents.files import load_policy
-    from walras.agents.introducers import Introducer
     from walras.agents.network import NetworkPolicy
     from walras.agents.scripted import Constant, Shade, TitForTat, constant, shade, tit_for_tat, truthful, zero
     from walras.agents.strategy import TabularStrategy
@@ -28,7 +27,6 @@ __all__ = [
     "BestResponse",
     "Constant",
     "Designer",
-    "Introducer",
     "NetworkPolicy",
     "Shade",
     "TabularPolicy",
@@ -98,7 +96,7 @@ AGENTS: dict[str, AgentEntry] = {
         "verified",
     ),
     "introducer": AgentEntry(
-        f"{_HERE}.introducers:Introducer",
+        "walras.algorithms.platforms.introducers:Introducer",
         "policy",
         "introduces by a method: penalised, greedy, search, optimal, ...",
         "platform matching",
@@ -147,7 +145,6 @@ _WHERE = {
     "best_response": ("BestResponse", "exploitability"),
     "designers": ("DESIGNERS", "Designer"),
     "files": ("load_policy",),
-    "introducers": ("Introducer",),
     "network": ("NetworkPolicy",),
     "strategy": ("TabularStrategy",),
     "scripted": ("Constant", "Shade", "TitForTat", "constant", "shade", "tit_for_tat", "truthful", "zero"),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from walras.algorithms.platforms.entry import EntryRegret
     from walras.algorithms.platforms.fees import learn_fee
     from walras.algorithms.platforms.homogeneous_introductions import keep_world, one_seller_known
+    from walras.algorithms.platforms.introducers import Introducer
     from walras.algorithms.platforms.introduction_bound import revenue_bound
     from walras.algorithms.platforms.introduction_search import search_introductions
     from walras.algorithms.platforms.optimal_introductions import optimal_introductions
@@ -21,6 +22,7 @@ __all__ = [
     "ALGORITHMS",
     "AlgorithmEntry",
     "EntryRegret",
+    "Introducer",
     "PPOSettings",
     "RegretMatching",
     "Trained",
@@ -187,6 +189,7 @@ _WHERE = {
     "platforms.entry": ("EntryRegret",),
     "platforms.fees": ("learn_fee",),
     "platforms.homogeneous_introductions": ("keep_world", "one_seller_known"),
+    "platforms.introducers": ("Introducer",),
     "platforms.introduction_bound": ("revenue_bound",),
     "platforms.introduction_search": ("search_introductions",),
     "platforms.optimal_introductions": ("optimal_introductions",),

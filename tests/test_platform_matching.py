@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 import walras
-from walras.agents.introducers import METHODS, Introducer
+from walras.algorithms.platforms.introducers import METHODS, Introducer
 from walras.envs.check import CHECKS
 from walras.envs.platforms.introductions import (
     as_graph,

@@ -1,12 +1,13 @@
 """Platform equilibria: worked instances, families that attain the bounds, random markets by the thousand, learners.
 
-The studies of random markets are in `platform_studies`; this file has the worked instances, the families, the learners
-and the suite. It is long because every worked instance is a row with its own numbers.
+The studies of random markets are in `platform_studies`, the learners in `platform_learning`, the pictures in
+`platform_pictures`; this file has the worked instances, the families and the suite. It is long because every worked
+instance is a row with its own numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,11 @@ import numpy as np
 from walras.benchmarks.suite import Case, Curve, Known, Metric, Outcome, Picture, Progress, Suite, Target
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from walras.benchmarks.store import Record
+    pass
 
 _MODULE = "walras.benchmarks.suites.platform_equilibrium"
+_LEARNING = "walras.benchmarks.suites.platform_learning"
+_PICTURES = "walras.benchmarks.suites.platform_pictures"
 _STUDIES = "walras.benchmarks.suites.platform_studies"
 
 
@@ -273,234 +274,6 @@ def large(seed: int, progress: Progress, *, sellers: int, buyers: int, fee: str,
     return Outcome({"equilibria": len(stable), "violations": wrong, "profiles": payoff.shape[1], "cpu_seconds": spent})
 
 
-# -- learners ----------------------------------------------------------------------------------------------------------
-
-
-def regret_sellers(seed: int, progress: Progress, *, instance: str, fee: float, rounds: int, runs: int) -> Outcome:
-    """Sellers by independent regret matching: mean welfare over all rounds, and the largest average regret."""
-    from walras.algorithms.platforms.entry import EntryRegret
-    from walras.envs.platforms.entry import SellerEntry
-    from walras.envs.platforms.equilibrium import Joining
-
-    game = Joining.of(instance)
-    learner = EntryRegret(SellerEntry(game.market, fee), runs=runs, seed=seed).fit(rounds, progress)
-    share = learner.frequency_.mean(axis=0)
-    metrics = {
-        "mean_welfare": float(learner.mean(game.welfare).mean()),
-        "regret": float(learner.regret().max()),
-        "correlated_worst": game.coarse_correlated(fee, "worst").welfare,
-    }
-    return Outcome(metrics, arrays={"share": share.tolist()})
-
-
-def ppo_sellers(seed: int, progress: Progress, *, instance: str, fee: float, steps: int) -> Outcome:
-    """Sellers by independent PPO in self-play; judged by the choices they end with."""
-    from walras.algorithms.ppo import PPOSettings, train_self_play
-    from walras.envs.platforms.entry import SellerEntry
-    from walras.envs.play import play
-
-    game = SellerEntry(instance, fee)
-    settings = PPOSettings(steps=steps, lanes=128, rollout=4, minibatch=256, learning_rate=1e-2)
-    trained = train_self_play(game, "seller", settings, seed=seed, progress=progress)
-    ended = play(game, {agent: result.policy for agent, result in trained.items()}, batch=1, seed=seed)
-    facts = game.info(ended.state, "seller")
-    return Outcome(
-        {
-            "mean_welfare": float(facts["welfare"][0, 0]),
-            "stable": float(facts["is_equilibrium"][0, 0]),
-            "cpu_seconds": next(iter(trained.values())).cpu_seconds,
-        }
-    )
-
-
-def abcs_sellers(seed: int, progress: Progress, *, instance: str, fee: float, nodes: int) -> Outcome:
-    """Sellers by ABCs (arXiv 2402.11835) on the joining game as a tree: welfare of the average strategies."""
-    from walras.algorithms.tabular import ABCs, gains
-    from walras.envs.platforms.entry import SellerEntry
-    from walras.envs.platforms.equilibrium import Joining
-    from walras.envs.platforms.profiles import choices
-    from walras.envs.tabular import compile_game
-
-    flat = compile_game(SellerEntry(instance, fee))
-    average = ABCs(flat, seed=seed).fit(nodes=nodes, progress=progress).average_
-    joins = np.array([average[flat.slots(seller)][1] for seller in range(flat.n_players)])
-    x = choices(flat.n_players)
-    law = np.where(x == 1, joins, 1.0 - joins).prod(axis=1)  # one infostate a seller: what each does is independent
-    welfare = np.asarray(Joining.of(instance).welfare, np.float64).reshape(-1)
-    return Outcome({"mean_welfare": float(law @ welfare), "regret": float(gains(flat, average).max())})
-
-
-def _judge(game: Any, fee: float) -> tuple[float, float]:
-    """Mean revenue and welfare of a fee over 200 fresh episodes (one, where sellers play an equilibrium)."""
-    from walras.envs.lanes import LaneRandom, clock
-
-    lanes = 200 if game.selection == "learning" else 1
-    rng = LaneRandom(clock(123, lanes))
-    after = game.respond(game.initial(lanes, rng), np.full(lanes, fee), rng)
-    return float(after.revenue.mean()), float(after.welfare.mean())
-
-
-def fee_learner(
-    seed: int, progress: Progress, *, instance: str, method: str, steps: int, selection: str, start: float = 0.5
-) -> Outcome:
-    """A platform that learns its fee from what fees earned; judged on fresh episodes."""
-    from walras.algorithms.platforms.fees import learn_fee
-    from walras.envs.platforms.equilibrium import Joining
-    from walras.envs.platforms.fee import PlatformFee
-
-    game = PlatformFee(instance, selection=selection, learning_rounds=500)
-    found = learn_fee(game, method, steps, seed=seed, start=start, progress=progress)  # type: ignore[arg-type]
-    revenue, welfare = _judge(game, found.fee)
-    best = float(Joining.of(instance).optimistic().revenue)
-    return Outcome(
-        {"fee": found.fee, "revenue": revenue, "welfare": welfare, "revenue_share": revenue / best},
-        arrays={"fees": found.fees.tolist(), "rewards": found.rewards.tolist()},
-    )
-
-
-def ppo_platform(
-    seed: int, progress: Progress, *, instance: str, steps: int, start: float, spread: float, selection: str
-) -> Outcome:
-    """PPO as the platform, from a first mean and spread of the fee; judged by the fee it ends with."""
-    from walras.algorithms.ppo import PPOSettings, train_ppo
-    from walras.envs.platforms.equilibrium import Joining
-    from walras.envs.platforms.fee import PlatformFee
-    from walras.envs.play import play
-
-    game = PlatformFee(instance, selection=selection, learning_rounds=200)
-    settings = PPOSettings(
-        steps=steps, lanes=256, rollout=2, minibatch=256, epochs=3, discount=0.0, start=2 * start - 1, spread=2 * spread
-    )
-    trained = train_ppo(game, settings=settings, seed=seed, progress=progress)
-    ended = play(game, {"platform": trained.policy}, batch=1, seed=seed)
-    revenue, welfare = _judge(game, float(ended.state.fee[0]))
-    best = float(Joining.of(instance).optimistic().revenue)
-    return Outcome(
-        {
-            "fee": float(ended.state.fee[0]), "revenue": revenue, "welfare": welfare, "revenue_share": revenue / best,
-            "cpu_seconds": trained.cpu_seconds,
-        },
-        curves={"learning": Curve(trained.curve_steps, trained.curve_returns, "fees tried", "revenue")},
-    )  # fmt: skip
-
-
-def ppo_random(
-    seed: int, progress: Progress, *, buyers: int, sellers: int, law: str, steps: int, judged: int
-) -> Outcome:
-    """PPO as the platform of markets drawn anew each time: fees it sets in fresh markets, against the best of each."""
-    from walras.algorithms.ppo import PPOSettings, train_ppo
-    from walras.envs.lanes import LaneRandom, clock
-    from walras.envs.platforms.fee import PlatformFee
-    from walras.envs.platforms.profiles import choices, price_profiles, supports
-
-    game = PlatformFee(None, law=law, buyers=buyers, sellers=sellers)
-    settings = PPOSettings(
-        steps=steps, lanes=512, rollout=2, minibatch=512, discount=0.0, learning_rate=1e-3, start=0.3, spread=0.3,
-        layers=(128, 128),
-    )  # fmt: skip
-    trained = train_ppo(game, settings=settings, seed=seed, progress=progress)
-    rng = LaneRandom(clock(10_000 + seed, judged))
-    state = game.initial(judged, rng)
-    table = price_profiles(state.values, state.known)
-    span = supports(table.price)
-    income = (table.price * choices(sellers)).sum(axis=2)
-    most = float(np.where(span.feasible, span.high / span.high_of * income, 0.0).max(axis=1).mean())
-    same = max(float(game.respond(state, np.full(judged, f), rng).revenue.mean()) for f in np.linspace(0, 1, 101))
-    fees = np.asarray(trained(game.observe(state, "platform")[:, 0].astype(np.float32)), np.float64)[:, 0]
-    after = game.respond(state, fees, rng)
-    return Outcome(
-        {
-            "revenue": float(after.revenue.mean()),
-            "revenue_share": float(after.revenue.mean()) / most,
-            "fixed_share": same / most,
-            "welfare": float(after.welfare.mean()),
-            "cpu_seconds": trained.cpu_seconds,
-        },
-        curves={"learning": Curve(trained.curve_steps, trained.curve_returns, "fees tried", "revenue")},
-    )
-
-
-# -- pictures ----------------------------------------------------------------------------------------------------------
-
-
-def draw_graph(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
-    """The trade graph of the first worked market with its matching and both price vectors."""
-    from walras.envs.platforms.clearing import clear
-    from walras.envs.platforms.market import INSTANCES
-
-    for place, name in enumerate(("general", "chain", "forest")):
-        market = INSTANCES[name]()
-        result = clear(market.values, market.known)
-        axes = figure.add_subplot(1, 3, place + 1)
-        n, m = market.values.shape
-        left, right = np.linspace(1, 0, n), np.linspace(1, 0, m)
-        for i, j in np.argwhere(market.known):
-            trades = result.matching[0, i] == j
-            axes.plot([0, 1], [left[i], right[j]], color="C0" if trades else "0.75", lw=2.5 if trades else 0.8)
-        for i in range(n):
-            axes.text(-0.06, left[i], f"{market.values[i].max()}", ha="right", va="center", fontsize=7)
-        for j in range(m):
-            low, high = int(result.price_min[0, j]), int(result.price_max[0, j])
-            axes.text(1.06, right[j], f"{low}–{high}" if low < high else f"{high}", ha="left", va="center", fontsize=7)
-        axes.plot(np.zeros(n), left, "o", color="C3", ms=5)
-        axes.plot(np.ones(m), right, "s", color="C2", ms=5)
-        axes.set_title(f"{name}: welfare {int(result.welfare[0])}", fontsize=8)
-        axes.set_xlim(-0.35, 1.45)
-        axes.axis("off")
-
-
-def draw_sweep(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
-    """Revenue and welfare of the best equilibrium for the platform over the fee."""
-    shown = [case for case in ("v7-fees", "v8-fees", "v6-fees") if case in results]
-    for place, case in enumerate(shown):
-        arrays = results[case][0].arrays
-        axes = figure.add_subplot(1, len(shown), place + 1)
-        ideal = arrays["ideal"]
-        axes.plot(arrays["fees"], np.array(arrays["revenue"]) / ideal, color="C3", label="revenue")
-        welfare = np.array([np.nan if w is None else w for w in arrays["welfare"]])
-        axes.plot(arrays["fees"], welfare / ideal, color="C0", label="welfare")
-        axes.set_xlabel("fee")
-        axes.set_title(case.removesuffix("-fees"), fontsize=8)
-        if case == "v6-fees":
-            axes.set_xlim(0.95, 1.002)
-        if place == 0:
-            axes.set_ylabel("share of ideal welfare")
-            axes.legend(fontsize=7)
-
-
-def draw_losses(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
-    """Welfare loss over the fee and over the cap, beside the bound."""
-    for place, (case, records) in enumerate(results.items()):
-        arrays = records[0].arrays
-        axes = figure.add_subplot(1, len(results), place + 1)
-        axes.plot(arrays["fees"], arrays["bound"], "k--", label="bound")
-        axes.plot(arrays["fees"], arrays["most"], color="C3", label="largest, at the fee")
-        axes.plot(arrays["fees"], arrays["worst"], color="C1", label="mean worst, at the fee")
-        axes.plot(arrays["fees"], arrays["cap"], color="C0", label="mean, fee up to the cap")
-        axes.set_yscale("log")
-        axes.set_ylim(0.95, 12)
-        axes.set_xlabel("fee or cap")
-        axes.set_title(case, fontsize=8)
-        if place == 0:
-            axes.set_ylabel("ideal welfare / welfare")
-            axes.legend(fontsize=7)
-
-
-def draw_trap(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
-    """Where fee learners went on the sawtooth."""
-    axes = figure.add_subplot(1, 1, 1)
-    if "v7-fees" in results:
-        arrays = results["v7-fees"][0].arrays
-        axes.plot(arrays["fees"], arrays["revenue"], color="0.6", label="revenue")
-    for case, records in results.items():
-        if case != "v7-fees":
-            arrays = records[0].arrays
-            axes.plot(arrays["fees"], arrays["rewards"], ".", ms=3, label=case)
-    axes.set_xlabel("fee")
-    axes.set_ylabel("revenue")
-    axes.legend(fontsize=7)
-
-
 # -- the suite ---------------------------------------------------------------------------------------------------------
 
 _BRUTE = "worked instance, computed by brute force over all profiles"
@@ -709,7 +482,7 @@ SUITE = Suite(
         *(
             Case(
                 name,
-                f"{_MODULE}:regret_sellers",
+                f"{_LEARNING}:regret_sellers",
                 {"instance": instance, "fee": fee, "rounds": rounds, "runs": 20},
                 description=f"Sellers by independent regret matching, {instance}, fee {fee}, {rounds} rounds, 20 runs.",
             )
@@ -718,7 +491,7 @@ SUITE = Suite(
         *(
             Case(
                 f"ppo-v7-{round(100 * fee)}",
-                f"{_MODULE}:ppo_sellers",
+                f"{_LEARNING}:ppo_sellers",
                 {"instance": "sawtooth", "fee": fee, "steps": 8192},
                 cost="minutes",
                 seeds=3,
@@ -730,7 +503,7 @@ SUITE = Suite(
         *(
             Case(
                 name,
-                f"{_MODULE}:abcs_sellers",
+                f"{_LEARNING}:abcs_sellers",
                 {"instance": instance, "fee": fee, "nodes": 1_000_000},
                 cost="minutes",
                 seeds=3,
@@ -741,7 +514,7 @@ SUITE = Suite(
         *(
             Case(
                 name,
-                f"{_MODULE}:fee_learner",
+                f"{_LEARNING}:fee_learner",
                 {"instance": "sawtooth", "method": method, "steps": 400, "selection": "optimistic", "start": start},
                 description=text,
             )
@@ -750,7 +523,7 @@ SUITE = Suite(
         *(
             Case(
                 f"{name}-learning",
-                f"{_MODULE}:fee_learner",
+                f"{_LEARNING}:fee_learner",
                 {"instance": "sawtooth", "method": method, "steps": 400, "selection": "learning", "start": start},
                 seeds=3,
                 description=f"{text} The sellers learn by regret matching, 500 rounds for each fee.",
@@ -760,7 +533,7 @@ SUITE = Suite(
         *(
             Case(
                 f"ppo-platform-{name}",
-                f"{_MODULE}:ppo_platform",
+                f"{_LEARNING}:ppo_platform",
                 {"instance": "sawtooth", "steps": 32_768, "start": 0.65, "spread": spread, "selection": selection},
                 seeds=3,
                 cost="seconds" if selection == "optimistic" else "minutes",
@@ -775,7 +548,7 @@ SUITE = Suite(
         ),
         Case(
             "ppo-platform-random",
-            f"{_MODULE}:ppo_random",
+            f"{_LEARNING}:ppo_random",
             {"buyers": 5, "sellers": 3, "law": "homogeneous-uniform", "steps": 200_000, "judged": 4000},
             cost="minutes",
             seeds=2,
@@ -919,28 +692,28 @@ SUITE = Suite(
         Picture(
             "graphs",
             "Worked markets: buyers (left) with highest values, sellers with lowest and highest price, trades in blue",
-            f"{_MODULE}:draw_graph",
+            f"{_PICTURES}:draw_graph",
             ("v1", "v2a", "v2b"),
             (7.0, 2.6),
         ),
         Picture(
             "sweep",
             "Revenue and welfare against the fee, the platform's favourite equilibrium",
-            f"{_MODULE}:draw_sweep",
+            f"{_PICTURES}:draw_sweep",
             ("v7-fees", "v8-fees", "v6-fees"),
             (7.0, 2.6),
         ),
         Picture(
             "losses",
             "Welfare loss against fee and cap, random markets, beside the bound",
-            f"{_MODULE}:draw_losses",
+            f"{_PICTURES}:draw_losses",
             ("losses-uniform", "losses-homogeneous-uniform"),
             (7.0, 3.0),
         ),
         Picture(
             "trap",
             "The sawtooth: fees tried by three learners",
-            f"{_MODULE}:draw_trap",
+            f"{_PICTURES}:draw_trap",
             ("v7-fees", "trap-gradient", "trap-ucb", "trap-zoom"),
             (6.0, 3.2),
         ),

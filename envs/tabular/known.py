@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from walras.envs.game import Array, Truth
@@ -58,3 +60,18 @@ def kuhn(flat: FlatGame, bluff: float = 1 / 6) -> Array:
 
 def _which(flat: FlatGame) -> tuple[str, int]:
     return flat.name.partition("(")[0], flat.n_nodes
+
+
+@dataclass(frozen=True)
+class TwoWay:
+    """A mixed strategy where every infostate has two actions: `first` (I + 1,) is the probability of the first one.
+
+    The last number is for players who are not to move.
+    """
+
+    first: tuple[float, ...]
+
+    def __call__(self, observation: Array, *, rng: np.random.Generator) -> Array:
+        """Positions (B,) at infostates (B,), one uniform each."""
+        u = rng.random((len(observation), 1))[:, 0]
+        return np.asarray(u >= np.array(self.first)[np.asarray(observation).reshape(-1)]).astype(np.int64)

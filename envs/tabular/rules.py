@@ -175,9 +175,8 @@ class TabularGame(FiniteGame[TabularState]):
         strategy = known.equilibrium(self.flat) if self.observation == "infostate" else None
         if strategy is None:
             return None
-        from walras.agents.strategy import TabularStrategy
-
-        return {role.name: TabularStrategy.of(self.flat, strategy) for role in self.roles}
+        first = strategy[self.flat.info_offset[:-1]].tolist()  # two actions everywhere
+        return {role.name: known.TwoWay((*first, 1.0)) for role in self.roles}
 
     def render_text(self, state: TabularState, lane: int = 0) -> str:
         """Where the game stands, and who is to move."""
