@@ -28,6 +28,8 @@ from walras.envs.auctions.sales import (
     posted_price,
     second_price,
 )
+from walras.envs.auctions.simplex_menus import SimplexMenus
+from walras.envs.auctions.tables import Tables
 from walras.envs.auctions.truthful import AMA, VCG, BundleMyerson, ItemwiseMyerson, PostedMenu, affine_maximizer
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "PostedMenu",
     "PostedPrice",
     "SecondPrice",
+    "SimplexMenus",
     "affine_maximizer",
     "all_pay",
     "bundle_sale",
@@ -73,6 +76,7 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         ItemwiseMyerson,
         BundleMyerson,
         AMA,
+        SimplexMenus,
     )
 }
 
@@ -90,4 +94,7 @@ def mechanism_from_dict(record: Mapping[str, Any]) -> Mechanism:
     name = record["mechanism"]
     if not isinstance(name, str) or name not in MECHANISMS:
         raise KeyError(f"mechanism: {name!r} is unknown; known are {sorted(MECHANISMS)}")
-    return MECHANISMS[name](**{key: entry for key, entry in record.items() if key != "mechanism"})
+    kind = MECHANISMS[name]
+    if issubclass(kind, Tables):
+        return kind.from_dict(record)
+    return kind(**{key: entry for key, entry in record.items() if key != "mechanism"})
