@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from walras.envs.auctions.cell_menus import CellMenus
 from walras.envs.auctions.mechanism import (
     DEMANDS,
     Array,
@@ -41,6 +42,7 @@ __all__ = [
     "Array",
     "BundleMyerson",
     "BundleSale",
+    "CellMenus",
     "FirstPrice",
     "ItemwiseMyerson",
     "Mechanism",
@@ -76,6 +78,7 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         ItemwiseMyerson,
         BundleMyerson,
         AMA,
+        CellMenus,
         SimplexMenus,
     )
 }
