@@ -1,0 +1,1 @@
+"""Learned auctions: menus, their transform into certified mechanisms, and the rivals."""
