@@ -239,6 +239,9 @@ class CellMenus(TableMechanism):
                 ],
                 axis=1,
             )
+        else:  # a choice beyond the box would be one that no certificate has seen
+            tables = self._tables(xp, array_api_compat.device(bids))
+            reports = xp.clip(reports, tables["low"], tables["high"])
         allocation, payment = self.menus(bids).best(reports)
         return Outcome(xp.astype(allocation, bids.dtype), xp.astype(payment, bids.dtype))
 
@@ -258,6 +261,8 @@ class CellMenus(TableMechanism):
                 return put(0.5 * (edges[:-1] + edges[1:]) if self.points else edges[1:-1])
 
             self._by_device[key] = {
+                "low": put(self.low),
+                "high": put(self.high),
                 "cuts": [[put(edges) for edges in row] for row in self.cuts],
                 "inner": [[inner(edges) for edges in row] for row in self.cuts],
                 "options": [put(own) for own in self.options],

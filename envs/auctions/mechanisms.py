@@ -17,6 +17,8 @@ from walras.envs.auctions.mechanism import (
     choose,
     value,
 )
+from walras.envs.auctions.mixture import CoinMixture
+from walras.envs.auctions.outcome_table import OutcomeTable
 from walras.envs.auctions.sales import (
     AllPay,
     BundleSale,
@@ -43,12 +45,14 @@ __all__ = [
     "BundleMyerson",
     "BundleSale",
     "CellMenus",
+    "CoinMixture",
     "FirstPrice",
     "ItemwiseMyerson",
     "Mechanism",
     "Menu",
     "MenuMechanism",
     "Outcome",
+    "OutcomeTable",
     "PostedMenu",
     "PostedPrice",
     "SecondPrice",
@@ -80,6 +84,8 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         AMA,
         CellMenus,
         SimplexMenus,
+        OutcomeTable,
+        CoinMixture,
     )
 }
 
@@ -100,4 +106,6 @@ def mechanism_from_dict(record: Mapping[str, Any]) -> Mechanism:
     kind = MECHANISMS[name]
     if issubclass(kind, Tables):
         return kind.from_dict(record)
+    if kind is CoinMixture:
+        return CoinMixture(tuple(map(mechanism_from_dict, record["mechanisms"])), tuple(record["weights"]))
     return kind(**{key: entry for key, entry in record.items() if key != "mechanism"})

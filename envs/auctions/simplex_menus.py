@@ -8,7 +8,7 @@ be checked in whole numbers.
 How the price of option k for bidder i is found, with d = m (n - 1):
 
 1. The others' values, in index order and for each its items in order, are scaled to [0, 1]^d by their boxes. Reports
-   outside the box are read as the bound.
+   outside the box are read as the bound, when the bidder's own option is chosen too.
 2. Node prices on the (g + 1)^d grid are interpolated on the Kuhn simplex of g cells that holds the point
    (`walras.envs.auctions.kuhn`).
 3. The amount listed for the finest refined simplex that holds the point is added: level r has g 2^r cells. Where no
@@ -203,7 +203,9 @@ class SimplexMenus(TableMechanism):
     def outcome(self, bids: Array) -> Outcome:
         """Outcome for `bids` (B, n, m), chosen in float64 and returned in the precision of the bids."""
         xp = array_api_compat.array_namespace(bids)
-        allocation, payment = self.menus(bids).best(xp.astype(bids, xp.float64))
+        tables = self._tables(xp, array_api_compat.device(bids))
+        reports = xp.clip(xp.astype(bids, xp.float64), tables["low"], tables["high"])
+        allocation, payment = self.menus(bids).best(reports)
         return Outcome(xp.astype(allocation, bids.dtype), xp.astype(payment, bids.dtype))
 
     @functools.cached_property
@@ -220,6 +222,7 @@ class SimplexMenus(TableMechanism):
 
             self._by_device[key] = {
                 "low": put(self.low),
+                "high": put(self.high),
                 "width": put(self.high - self.low),
                 "options": put(self.options),
                 "prices": put(self.prices),
