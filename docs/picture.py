@@ -9,8 +9,7 @@ import numpy as np
 
 import walras
 from walras.algorithms.regret_matching import RegretMatching
-from walras.envs.auctions.bundles import OPTIMAL_MENUS
-from walras.envs.auctions.mechanisms import PostedMenu
+from walras.envs.auctions.one_bidder import ONE_BIDDER
 from walras.envs.auctions.priors import Uniform
 from walras.envs.auctions.theory import revenue
 
@@ -57,10 +56,10 @@ def reserves(axes) -> None:
 
 def regions(axes) -> None:
     """Who receives what under the optimal menu for two goods."""
-    menu = OPTIMAL_MENUS["uniform01", "additive"]
+    menu = ONE_BIDDER["additive-uniform"].menu
     side = (np.arange(400) + 0.5) / 400
     values = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 1, 2)
-    sold = PostedMenu(menu.items, menu.prices).outcome(values).allocation[:, 0]
+    sold = menu.outcome(values).allocation[:, 0]
     kind = (sold[:, 0] + 2 * sold[:, 1]).reshape(400, 400)
     colours = matplotlib.colors.ListedColormap(["#f1f5f9", "#fdba74", "#93c5fd", "#c2410c"])
     axes.imshow(kind, origin="lower", extent=(0, 1, 0, 1), cmap=colours, interpolation="nearest", vmin=0, vmax=3)

@@ -119,15 +119,14 @@ def revenue_equivalence(
 
 def _mechanism(given: str | Mapping[str, Any], prior: Prior, demand: str) -> Mechanism:
     """A mechanism by name or dict; beside the library's, `optimal-menu` and `symmetric-ama` with its three numbers."""
-    from walras.envs.auctions.bundles import OPTIMAL_MENUS
-    from walras.envs.auctions.mechanisms import AMA, PostedMenu
+    from walras.envs.auctions.mechanisms import AMA
     from walras.envs.auctions.named import as_mechanism
+    from walras.envs.auctions.one_bidder import ONE_BIDDER
 
     if isinstance(given, str):
         return as_mechanism(given, prior, demand)
     if "optimal_menu" in given:
-        menu = OPTIMAL_MENUS[given["optimal_menu"], demand]
-        return PostedMenu(menu.items, menu.prices, demand)
+        return ONE_BIDDER[given["optimal_menu"]].menu
     return AMA.symmetric_2x2(*given["symmetric_ama"])
 
 
@@ -273,10 +272,10 @@ def _exponential_optimum(bidders: int, scale: float) -> float:
 _TWO = {"law": "uniform", "bidders": 2, "items": 2, "profiles": 1_000_000}
 _ONE = {"bidders": 1, "items": 2, "profiles": 1_000_000}
 _SMALL_MENU: dict[str, dict[str, Any]] = {
-    "menu-uniform": {"mechanism": {"optimal_menu": "uniform01"}, "law": "uniform01", **_ONE},
-    "menu-4-16-4-7": {"mechanism": {"optimal_menu": "uniform_4_16_4_7"}, "law": "uniform_4_16_4_7", **_ONE},
-    "menu-triangle": {"mechanism": {"optimal_menu": "triangle"}, "law": "triangle", **_ONE},
-    "menu-unit-demand": {"mechanism": {"optimal_menu": "uniform01"}, "law": "uniform01", "demand": "unit", **_ONE},
+    "menu-uniform": {"mechanism": {"optimal_menu": "additive-uniform"}, "law": "uniform01", **_ONE},
+    "menu-4-16-4-7": {"mechanism": {"optimal_menu": "additive-4-16-4-7"}, "law": "uniform_4_16_4_7", **_ONE},
+    "menu-triangle": {"mechanism": {"optimal_menu": "additive-triangle"}, "law": "triangle", **_ONE},
+    "menu-unit-demand": {"mechanism": {"optimal_menu": "unit-uniform"}, "law": "uniform01", "demand": "unit", **_ONE},
 }
 _MENU_TEXT = {
     "menu-uniform": "One bidder, two items U[0, 1]: the optimal menu.",
@@ -363,7 +362,7 @@ SUITE = Suite(
         _case(
             "regions-optimal-menu",
             "regions",
-            {"mechanism": {"optimal_menu": "uniform01"}, "others": [], "cells": 200},
+            {"mechanism": {"optimal_menu": "additive-uniform"}, "others": [], "cells": 200},
             "Who buys what from the optimal menu for one bidder, two items U[0, 1].",
             seeds=1,
         ),

@@ -1,4 +1,4 @@
-"""Law of a bidder's sum of values, revenue by bundle and by item, known optimal menus for one bidder."""
+"""Law of a bidder's sum of values, revenue by bundle and by item."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -127,44 +126,3 @@ def _bundle_law(prior: Prior) -> Law:
     if any(row != laws[0] for row in laws):
         raise ValueError(f"prior: all bidders must have the same laws, got {prior!r}")
     return sum_law(laws[0])
-
-
-class OptimalMenu(NamedTuple):
-    """A proved optimum for one bidder: options `items` (K, m) at `prices` (K,), its `revenue`, and the `source`."""
-
-    items: tuple[tuple[float, ...], ...]
-    prices: tuple[float, ...]
-    revenue: float
-    source: str
-
-
-_EACH = ((1.0, 0.0), (0.0, 1.0))
-_ROOT2, _ROOT3 = math.sqrt(2.0), math.sqrt(3.0)
-
-OPTIMAL_MENUS: dict[tuple[str, str], OptimalMenu] = {
-    ("uniform01", "additive"): OptimalMenu(
-        (*_EACH, (1.0, 1.0)),
-        (2.0 / 3.0, 2.0 / 3.0, (4.0 - _ROOT2) / 3.0),
-        (12.0 + 2.0 * _ROOT2) / 27.0,
-        "Manelli and Vincent 2006, Bundling as an optimal selling mechanism for a multiple-good monopolist",
-    ),
-    ("uniform_4_16_4_7", "additive"): OptimalMenu(
-        ((0.5, 1.0), (1.0, 1.0)),
-        (8.0, 12.0),
-        88.0 / 9.0,
-        "Daskalakis, Deckelbaum and Tzamos 2017, Strong duality for a multiple-good monopolist",
-    ),
-    ("triangle", "additive"): OptimalMenu(
-        ((1.0, 1.0),),
-        (1.0 / _ROOT3,),
-        2.0 / (3.0 * _ROOT3),
-        "Haghpanah and Hartline 2021, When is pure bundling optimal?",
-    ),
-    ("uniform01", "unit"): OptimalMenu(
-        _EACH,
-        (1.0 / _ROOT3, 1.0 / _ROOT3),
-        2.0 / (3.0 * _ROOT3),
-        "Pavlov 2011, Optimal mechanism for selling two goods",
-    ),
-}
-"""Optimal menus for one bidder and two items, by (preset of `priors.PRESETS`, demand)."""
