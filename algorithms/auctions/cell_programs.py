@@ -1,0 +1,239 @@
+"""The programs of the cell transform one by one, for solvers: HiGHS, CP-SAT, and the fixed point they must agree with.
+
+For one menu of one bidder, with price changes delta_k >= 0 and delta_0 = 0:
+
+    minimise    sum_k w_k delta_k
+    subject to  for each own cell s with an option that does not fit: one fitting option k is chosen (a binary), and
+                delta_l - delta_k >= lead[s, k, l]   for every option l that does not fit,
+
+where lead is how far l may be ahead of k anywhere in the cell, plus the margin. After a solver the chosen options are
+kept and the price changes recomputed as longest paths, so that its tolerances do not blur the objective.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from walras.algorithms.auctions.cell_transform import SWEEPS, as_order, residual, treat
+from walras.envs.auctions.cell_menus import CellMenus
+from walras.envs.auctions.mechanism import Array
+
+
+class Solved(NamedTuple):
+    """Price changes (K,), their weighted sum, processor time in seconds, binaries of the program (0: no solver)."""
+
+    delta: Array
+    objective: float
+    seconds: float
+    binaries: int
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """One program.
+
+    Attributes:
+        utility: (C, K) at the centres of the own cells, before the change.
+        half: (C, m) half-widths.
+        options: (K, m); option 0 null.
+        fits: (C, K) bool: which options fit beside what earlier bidders may be promised; option 0 always.
+        margin: strict advantage that the winner needs.
+        bidder: whose menu it is.
+        key: row of its table.
+    """
+
+    utility: Array
+    half: Array
+    options: Array
+    fits: Array
+    margin: float
+    bidder: int = 0
+    key: int = 0
+
+    @property
+    def lead(self) -> Array:
+        """(C, K, K): entry [s, k, l] is the most by which l is ahead of k in cell s, plus the margin."""
+        apart = np.abs(self.options[:, None] - self.options[None])
+        reach = np.einsum("sj,klj->skl", self.half, apart)
+        return self.utility[:, None, :] - self.utility[:, :, None] + reach + self.margin
+
+    def busy(self) -> Array:
+        """Cells (C,) in which some option that does not fit could win against the null option."""
+        return np.asarray((~self.fits & (self.lead[:, 0] > 0.0)).any(axis=1))
+
+    def satisfied(self, delta: Array, slack: float = 0.0) -> bool:
+        """Whether price changes (K,) solve the program, up to `slack`."""
+        gap = delta[None, None, :] - delta[None, :, None] - self.lead  # [s, k, l]
+        wins = (gap >= -slack) | self.fits[:, None, :]
+        chosen = wins.all(axis=2) & self.fits
+        return bool(chosen.any(axis=1).all() and np.all(delta >= 0.0) and delta[0] == 0.0)
+
+    def fixed_point(self, weights: Sequence[float] | None = None, *, unit: float = 0.0) -> Solved:
+        """The least price changes, by iteration from below; `unit`: rounded up to its multiples."""
+        from walras.algorithms.auctions.cell_kernels import distances, least_fixed_point
+
+        apart = np.empty((len(self.options), *self.options.shape))
+        distances(self.options, apart)
+        delta = np.zeros(len(self.options))
+        start = time.process_time()
+        least_fixed_point(self.utility, self.half, apart, self.fits, self.margin, unit, SWEEPS, delta)
+        return Solved(delta, self._cost(delta, weights), time.process_time() - start, 0)
+
+    def highs(self, weights: Sequence[float] | None = None) -> Solved:
+        """The optimum by HiGHS as a mixed-integer program.
+
+        Raises:
+            RuntimeError: the solver does not reach an optimum.
+        """
+        import highspy
+
+        lead, count = self.lead, len(self.options)
+        caps = self._caps(lead)
+        cost = np.ones(count) if weights is None else np.asarray(weights, np.float64)
+        cells, chosen = self._binaries()
+        size = count + len(chosen)
+        rows, columns, entries, lower = [], [], [], []
+        row = 0
+        for s in cells:
+            mine = np.flatnonzero(chosen[:, 0] == s)
+            rows += [row] * len(mine)
+            columns += (count + mine).tolist()
+            entries += [1.0] * len(mine)
+            lower.append(1.0)
+            row += 1
+        first = row
+        for z, (s, k) in enumerate(chosen.tolist()):
+            for bad in np.flatnonzero(~self.fits[s]).tolist():
+                slack = max(0.0, lead[s, k, bad] + caps[k])  # delta_bad - delta_k >= -caps[k] whatever is chosen
+                rows += [row] * 3
+                columns += [bad, k, count + z]
+                entries += [1.0, -1.0, -slack]
+                lower.append(lead[s, k, bad] - slack)
+                row += 1
+        upper = np.full(row, highspy.kHighsInf)
+        upper[:first] = 1.0
+        from scipy.sparse import csr_matrix
+
+        matrix = csr_matrix((entries, (rows, columns)), shape=(row, size))
+        matrix.sum_duplicates()
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = size, row
+        lp.col_cost_ = np.concatenate((cost, np.zeros(len(chosen))))
+        lp.col_lower_, lp.col_upper_ = np.zeros(size), np.concatenate((caps, np.ones(len(chosen))))
+        lp.row_lower_, lp.row_upper_ = np.array(lower), upper
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
+        kinds = [highspy.HighsVarType.kContinuous] * count + [highspy.HighsVarType.kInteger] * len(chosen)
+        lp.integrality_ = kinds
+        solver = cast(Any, highspy.Highs)()
+        for name, value in (
+            ("output_flag", False), ("threads", 1), ("mip_feasibility_tolerance", 1e-9), ("mip_rel_gap", 0.0),
+            ("mip_abs_gap", 1e-10), ("primal_feasibility_tolerance", 1e-9),
+        ):  # fmt: skip
+            solver.setOptionValue(name, value)
+        if solver.passModel(lp) == highspy.HighsStatus.kError:
+            raise RuntimeError("highs: the program was refused")
+        start = time.process_time()
+        solver.run()
+        seconds = time.process_time() - start
+        status = solver.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise RuntimeError(f"highs: stopped with {solver.modelStatusToString(status)}")
+        solution = np.asarray(solver.getSolution().col_value)
+        delta = self._paths(lead, chosen[solution[count:] > 0.5])
+        return Solved(delta, self._cost(delta, weights), seconds, len(chosen))
+
+    def cp_sat(self, weights: Sequence[int] | None = None, *, unit: float) -> Solved:
+        """The optimum by OR-Tools CP-SAT in multiples of `unit`, every lead rounded up; all arithmetic is exact.
+
+        Raises:
+            ModuleNotFoundError: OR-Tools is not installed (`pip install walras[programs]`).
+            RuntimeError: the solver does not reach an optimum.
+        """
+        from ortools.sat.python import cp_model
+
+        lead = np.ceil(self.lead / unit - 1e-9).astype(np.int64)
+        count = len(self.options)
+        caps = np.maximum(0, np.where(self.fits[:, None, :], 0, lead)[:, 0].max(axis=0, initial=0))
+        cost = [1] * count if weights is None else [int(w) for w in weights]
+        cells, chosen = self._binaries()
+        model = cast(Any, cp_model.CpModel)()
+        change = [model.new_int_var(0, int(cap), f"delta{k}") for k, cap in enumerate(caps)]
+        choice: dict[int, list[Any]] = {int(s): [] for s in cells}
+        for s, k in chosen.tolist():
+            z = model.new_bool_var(f"z{s},{k}")
+            choice[s].append(z)
+            for bad in np.flatnonzero(~self.fits[s]).tolist():
+                model.add(change[bad] - change[k] >= int(lead[s, k, bad])).only_enforce_if(z)
+        for group in choice.values():
+            model.add_exactly_one(group)
+        model.minimize(sum(w * variable for w, variable in zip(cost, change, strict=True)))
+        solver = cast(Any, cp_model.CpSolver)()
+        solver.parameters.num_workers = 1
+        start = time.process_time()
+        status = solver.solve(model)
+        seconds = time.process_time() - start
+        if status != cp_model.OPTIMAL:
+            raise RuntimeError(f"cp_sat: stopped with {solver.status_name(status)}")
+        delta = np.array([solver.value(variable) for variable in change]) * unit
+        return Solved(delta, self._cost(delta, weights), seconds, len(chosen))
+
+    def _caps(self, lead: Array) -> Array:
+        """What each option's price need never exceed: the change at which the null option wins everywhere."""
+        return np.maximum(0.0, np.where(self.fits, 0.0, lead[:, 0]).max(axis=0, initial=0.0))
+
+    def _binaries(self) -> tuple[Array, Array]:
+        """Busy cells, and the pairs (Z, 2) of such a cell and a fitting option."""
+        busy = self.busy()
+        return np.flatnonzero(busy), np.argwhere(self.fits & busy[:, None])
+
+    def _paths(self, lead: Array, pairs: Array) -> Array:
+        """Least price changes (K,) under which in each cell s the option k of its pair (s, k) wins."""
+        delta = np.zeros(len(self.options))
+        for _ in range(len(delta) + 1):
+            before = delta.copy()
+            for s, k in pairs.tolist():
+                delta = np.where(self.fits[s], delta, np.maximum(delta, lead[s, k] + delta[k]))
+            if np.array_equal(before, delta):
+                return delta
+        raise RuntimeError("highs: the options chosen push each other up without end")
+
+    def _cost(self, delta: Array, weights: Sequence[float] | None) -> float:
+        return float(delta.sum() if weights is None else delta @ np.asarray(weights, np.float64))
+
+
+def programs(
+    mechanism: CellMenus, order: Sequence[int] | None = None, *, margin: float | None = None
+) -> Iterator[Program]:
+    """The programs that have something to decide, in the order in which the transform meets them.
+
+    What earlier bidders may be promised is that of their transformed menus, so each program is the one that
+    `transform` solves.
+
+    Args:
+        mechanism: menus before the transform.
+        order: see `transform`.
+        margin: see `transform`.
+
+    Raises:
+        ValueError: see `transform`.
+    """
+    order = as_order(mechanism, order)
+    margin = 2.0**-mechanism.bits if margin is None else float(margin)
+    used = np.zeros((*mechanism.cells, mechanism.items))
+    for rank, i in enumerate(order):
+        if rank:
+            room = residual(used, i)
+            low, high = mechanism.boxes(i)
+            centre, half = 0.5 * (low + high), 0.5 * (high - low)
+            for t, (options, prices) in enumerate(zip(mechanism.options[i], mechanism.prices[i], strict=True)):
+                fits = (options[None] <= room[t][:, None]).all(axis=2)
+                program = Program(centre @ options.T - prices, half, options, fits, margin, i, t)
+                if program.busy().any():
+                    yield program
+        used = treat(mechanism, i, used, margin if rank else -1.0, 2.0**-mechanism.bits)[2]
