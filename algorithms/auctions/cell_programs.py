@@ -25,12 +25,21 @@ from walras.envs.auctions.mechanism import Array
 
 
 class Solved(NamedTuple):
-    """Price changes (K,), their weighted sum, processor time in seconds, binaries of the program (0: no solver)."""
+    """What a method found.
+
+    Attributes:
+        delta: price changes (K,).
+        objective: their weighted sum.
+        seconds: processor time, without the building of the program.
+        binaries: of the program; 0 for the fixed point.
+        sweeps: of the fixed point, see `Transformed`; 0 for a solver.
+    """
 
     delta: Array
     objective: float
     seconds: float
-    binaries: int
+    binaries: int = 0
+    sweeps: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +90,8 @@ class Program:
         distances(self.options, apart)
         delta = np.zeros(len(self.options))
         start = time.process_time()
-        least_fixed_point(self.utility, self.half, apart, self.fits, self.margin, unit, SWEEPS, delta)
-        return Solved(delta, self._cost(delta, weights), time.process_time() - start, 0)
+        sweeps = least_fixed_point(self.utility, self.half, apart, self.fits, self.margin, unit, SWEEPS, delta)
+        return Solved(delta, self._cost(delta, weights), time.process_time() - start, sweeps=int(sweeps))
 
     def highs(self, weights: Sequence[float] | None = None) -> Solved:
         """The optimum by HiGHS as a mixed-integer program.
