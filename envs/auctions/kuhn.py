@@ -109,3 +109,29 @@ def halve(simplices: Array, cells: int, dimension: int) -> Any:
     for k in range(dimension):
         number = number * (2 * cells) + fine[..., k]
     return number * math.factorial(dimension) + ranks[rank]
+
+
+def parents(simplices: Array, cells: int, dimension: int) -> Any:
+    """The simplex (S,) on half as many cells that holds each of the `simplices` (S,) of `cells` cells a side (numpy).
+
+    Raises:
+        ValueError: `cells` is odd.
+    """
+    if cells % 2:
+        raise ValueError(f"cells: must be even, got {cells}")
+    numbers = np.asarray(simplices, dtype=np.int64)
+    cell, rank = np.divmod(numbers, math.factorial(dimension))
+    order = orders(dimension)[rank]
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, np.broadcast_to(np.arange(dimension), order.shape), axis=1)
+    corner = np.empty((len(numbers), dimension), dtype=np.int64)
+    for k in reversed(range(dimension)):
+        cell, corner[:, k] = np.divmod(cell, cells)
+    # Barycentre within the larger cell, in whole numbers that are all different.
+    centre = (corner % 2) * (dimension + 1) + dimension - place
+    above = np.argsort(-centre, axis=1, kind="stable")
+    number, rank = np.zeros(len(numbers), dtype=np.int64), np.zeros(len(numbers), dtype=np.int64)
+    for k in range(dimension):
+        number = number * (cells // 2) + corner[:, k] // 2
+        rank = rank * (dimension - k) + np.sum(above[:, k + 1 :] < above[:, k : k + 1], axis=1)
+    return number * math.factorial(dimension) + rank

@@ -128,14 +128,15 @@ class SimplexMenus(TableMechanism):
             numbers = numbers.astype(np.int64)
             if np.any(np.diff(numbers) <= 0) or (numbers.size and (numbers[0] < 0 or numbers[-1] >= total)):
                 raise ValueError(f"{name}: ids of level {level} must increase and lie in 0..{total - 1}")
-            added = check_dyadic(f"{name} amounts", np.reshape(amounts, (len(numbers), -1)), self.bits, 2, empty=True)
-            if len(numbers) and added.shape[1] != options:
+            if not len(numbers):
+                continue
+            added = check_dyadic(f"{name} amounts", amounts, self.bits, 2)
+            if added.shape != (len(numbers), options):
                 raise ValueError(f"{name}: amounts must have shape (S, {options}), got {added.shape}")
             if added[:, :1].any():
                 raise ValueError(f"{name}: the null option (column 0) must stay free")
             numbers.flags.writeable = False
-            if len(numbers):
-                checked.append(Surcharge(int(level), numbers, added))
+            checked.append(Surcharge(int(level), numbers, added))
         levels = [entry.level for entry in checked]
         if len(set(levels)) != len(levels):
             raise ValueError(f"{name}: each level may be given once, got {levels}")

@@ -68,7 +68,7 @@ def dyadic(numbers: Any, bits: int = 24) -> Any:
     return np.round(np.ldexp(np.asarray(numbers, dtype=np.float64), bits)) * 2.0**-bits
 
 
-def check_dyadic(name: str, numbers: Any, bits: int, dimensions: int, *, empty: bool = False) -> Any:
+def check_dyadic(name: str, numbers: Any, bits: int, dimensions: int) -> Any:
     """A read-only float64 copy of `numbers`, checked to be finite multiples of 2^-bits below 2^(52 - bits) in size.
 
     Args:
@@ -76,7 +76,6 @@ def check_dyadic(name: str, numbers: Any, bits: int, dimensions: int, *, empty: 
         numbers: what was given.
         bits: the unit is 2^-bits.
         dimensions: number of axes.
-        empty: whether there may be no entry.
 
     Raises:
         ValueError: naming `name`.
@@ -85,7 +84,7 @@ def check_dyadic(name: str, numbers: Any, bits: int, dimensions: int, *, empty: 
         array = np.array(numbers, dtype=np.float64, order="C")
     except (TypeError, ValueError):
         raise ValueError(f"{name}: must be a full grid of numbers") from None
-    if array.ndim != dimensions or (array.size == 0 and not empty):
+    if array.ndim != dimensions or array.size == 0:
         raise ValueError(f"{name}: must have {dimensions} axes of length >= 1, got shape {array.shape}")
     if not np.all(np.abs(array) < 2.0 ** (52 - bits)):  # a NaN fails too
         raise ValueError(f"{name}: must be finite and below 2^{52 - bits} in size")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from walras.envs.auctions.certify.result import CERTIFIED, REFUTED, Certificate, Counterexample
+from walras.envs.auctions.certify.result import CERTIFIED, REFUTED, Certificate, Counterexample, Progress
 from walras.envs.auctions.mechanism import Array
 from walras.envs.auctions.outcome_table import OutcomeTable
 
@@ -59,7 +59,7 @@ def check_incentives(mechanism: OutcomeTable) -> Incentives:
     return worst
 
 
-def certify_outcome_table(mechanism: OutcomeTable) -> Certificate:
+def certify_outcome_table(mechanism: OutcomeTable, *, progress: Progress | None = None) -> Certificate:
     """Feasibility, truthfulness and individual rationality for every profile of types, exactly."""
     bits, shape = mechanism.bits, [len(own) for own in mechanism.types]
     method = "every profile and every report of every bidder, in whole numbers"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
+
+Progress: TypeAlias = Callable[[float], None]  # is told the share of the work done, in [0, 1]
 
 CERTIFIED, REFUTED, UNDECIDED = "certified", "refuted", "undecided"
 STATUSES = (CERTIFIED, REFUTED, UNDECIDED)

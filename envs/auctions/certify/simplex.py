@@ -1,0 +1,206 @@
+"""Certificates of simplex menus for two bidders: no two conflicting options are ever both best, on any pair of pieces.
+
+Bidder 0's prices are affine on the pieces of bidder 1's values and the other way round, so on a product of two
+simplices every difference of utilities is affine and separable. Options k and l that together promise an item more
+than once are excluded on such a product when either of them is beaten everywhere by one other option (a bound that
+needs two additions), or by weights y >= 0 on the inequalities "k is best" and "l is best" whose weighted sum is
+negative at every vertex (Farkas). Both are complete together: where no such weights exist the game has a point at
+which both are best, and that point is the counterexample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import types
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from walras.envs.auctions import kuhn
+from walras.envs.auctions.certify import whole
+from walras.envs.auctions.certify.many import certify_many
+from walras.envs.auctions.certify.report import Game, Report, rows_against
+from walras.envs.auctions.certify.result import CERTIFIED, UNDECIDED, Certificate, Progress
+from walras.envs.auctions.certify.tree import Tree, build_tree
+from walras.envs.auctions.mechanism import Array
+from walras.envs.auctions.simplex_menus import SimplexMenus
+
+Profile: TypeAlias = Callable[[Sequence[Fraction]], list[list[Fraction]]]
+
+
+class Side(NamedTuple):
+    """One tree of pieces with the numbers of both bidders at its nodes (N) and vertices (V).
+
+    Attributes:
+        tree: the pieces, of the values of the bidder whose own values these are.
+        vertices: (N, V, m) whole coordinates on the finest grid.
+        values: (N, V, K) values of the options to that bidder.
+        prices: (N, V, K) prices of the other bidder.
+        gain: (N, K, K) largest gain in value of one option over another, over the piece.
+        saving: (N, K, K) largest saving in the other bidder's price, over the leaves of the piece.
+    """
+
+    tree: Tree
+    vertices: Array
+    values: Array
+    prices: Array
+    gain: Array
+    saving: Array
+
+
+def certify_simplex_menus(
+    mechanism: SimplexMenus, *, robust: bool = True, progress: Progress | None = None
+) -> Certificate:
+    """Decide whether simplex menus are feasible at every profile; they are truthful by their form.
+
+    Args:
+        mechanism: the table.
+        robust: ask that every excluded choice is beaten by half a unit 2^-bits at least, so that arithmetic in
+            doubles cannot choose it either; otherwise prove it in exact arithmetic, ties to the lowest index.
+        progress: told the share of the work done.
+    """
+    if mechanism.bidders == 1:
+        return Certificate("SimplexMenus", CERTIFIED, "one bidder: options are probabilities, so every choice fits")
+    certificate = (certify_two if mechanism.bidders == 2 else certify_many)(mechanism, robust, progress)
+    if robust and certificate.status == CERTIFIED and whole.double_error(mechanism) * 2 > (certificate.margin or 0.0):
+        reason = f"doubles may err by {whole.double_error(mechanism):.3g} here, more than the margin"
+        return dataclasses.replace(certificate, status=UNDECIDED, reason=reason)
+    return certificate
+
+
+def certify_two(mechanism: SimplexMenus, robust: bool, progress: Progress | None) -> Certificate:
+    """Decide about two bidders, see `certify_simplex_menus`."""
+    unit = whole.unit_of(mechanism)
+    margin = math.ceil(Fraction(unit.per_value, 1 << mechanism.bits + 1)) if robust else 1
+    search = _Search(mechanism, unit, margin, robust)
+    sides = search.sides
+    kernels = _kernels(unit.kind is object)
+    scale = 2 * unit.bound + margin  # at least every entry of a game
+    width = min(26, 61 - (2 * len(mechanism.options) * scale).bit_length())
+    report = Report(mechanism, unit, margin, robust)
+    counts = np.zeros(3, dtype=np.int64)
+    for begin, found in _conflicts(search, kernels, counts):
+        if progress is not None:
+            progress(begin / sides[0].tree.roots)
+        estimate = np.full(len(found), np.inf)
+        if width >= 4 and unit.kind is np.int64:
+            proved = kernels.settle_pairs(
+                found, 0, len(found), sides[0].values, sides[1].prices, sides[1].values, sides[0].prices,
+                sides[0].gain, sides[1].saving, sides[1].gain, sides[0].saving,
+                margin, float(scale), width, -(-kernels.LIMB_BITS // width), -1e-5, estimate,
+            )  # fmt: skip
+            report.weights += int(proved)
+        # Likely counterexamples first.
+        left = np.flatnonzero(~np.isnan(estimate))
+        for f in left[np.argsort(-estimate[left], kind="stable")].tolist():
+            a, b, k, other = (int(x) for x in found[f])
+            game, profile = search.game(a, b, k, other)
+            report.settle(game, (k, other), profile, (a, b), search.share(a, b))
+            if report.example is not None:
+                break
+        if report.example is not None:
+            break
+    report.total = int(counts[2])
+    report.bounds = {
+        "pairs of pieces settled by bounds": int(counts[0]),
+        "pairs of pieces with conflicts left": int(counts[1]),
+    }
+    return report.certificate()
+
+
+class _Search:
+    """The numbers of a mechanism, laid out by piece."""
+
+    def __init__(self, mechanism: SimplexMenus, unit: whole.Unit, margin: int, robust: bool) -> None:
+        self.mechanism, self.unit, self.margin, self.robust = mechanism, unit, margin, robust
+        options = whole.whole(mechanism.options, unit.option_bits, np.int64)
+        self.conflict = np.any(options[:, None] + options[None, :] > 1 << unit.option_bits, axis=-1)
+        self.sides = (self._side(0), self._side(1))
+
+    def _side(self, bidder: int) -> Side:
+        """The pieces of the values of `bidder`, on which the other's prices are affine."""
+        mechanism, unit, payer = self.mechanism, self.unit, 1 - bidder
+        m, g = mechanism.items, mechanism.grid
+        tree = build_tree(mechanism.surcharges[payer], g, m, len(mechanism.options))
+        corners = np.empty((len(tree.ids), m + 1, m), dtype=np.int64)
+        for level in range(unit.levels + 1):
+            at = tree.level == level
+            corners[at] = kuhn.vertices(tree.ids[at], g << level, m) << (unit.levels - level)
+        values = whole.option_values(mechanism, unit, bidder, corners)
+        prices = whole.base_prices(mechanism, unit, payer, corners)
+        prices += whole.surcharge(tree.amounts, mechanism, unit)[tree.entry][:, None, :]
+        gain, saving = _largest(values), _largest(-prices)
+        for node in np.flatnonzero(tree.child >= 0)[::-1]:  # children come after their parents
+            below = slice(tree.child[node], tree.child[node] + (1 << m))
+            saving[node] = saving[below].max(axis=0)
+        return Side(tree, corners, values, prices, gain, saving)
+
+    def share(self, a: int, b: int) -> Fraction:
+        """Share of the value space that a pair of pieces is."""
+        m, g = self.mechanism.items, self.mechanism.grid
+        levels = (int(side.tree.level[node]) for side, node in zip(self.sides, (a, b), strict=True))
+        return Fraction(1, math.prod(kuhn.count(g << level, m) for level in levels))
+
+    def game(self, a: int, b: int, k: int, other: int) -> tuple[Game, Profile]:
+        """The whole game of one conflict in Python integers, and the profile at weights of its columns."""
+        first, second = self.sides
+        pairs = list(itertools.product(range(first.vertices.shape[1]), range(second.vertices.shape[1])))
+
+        def spread(numbers: Array, place: int) -> list[list[int]]:
+            return [[int(x) for x in numbers[pair[place]]] for pair in pairs]
+
+        game = rows_against(spread(first.values[a], 0), spread(second.prices[b], 1), k)
+        game += rows_against(spread(second.values[b], 1), spread(first.prices[a], 0), other)
+
+        def profile(weights: Sequence[Fraction]) -> list[list[Fraction]]:
+            return [
+                whole.at_vertices(self.mechanism, self.unit, i, corners[[pair[i] for pair in pairs]], weights)
+                for i, corners in enumerate((first.vertices[a], second.vertices[b]))
+            ]
+
+        return game, profile
+
+
+def _largest(numbers: Array) -> Array:
+    """Largest difference (N, K, K) of column k over column k' among the vertices of `numbers` (N, V, K)."""
+    result = numbers[:, 0, :, None] - numbers[:, 0, None, :]
+    for v in range(1, numbers.shape[1]):
+        np.maximum(result, numbers[:, v, :, None] - numbers[:, v, None, :], out=result)
+    return result
+
+
+def _conflicts(search: _Search, kernels: Any, counts: Array) -> Iterator[tuple[int, Array]]:
+    """Conflicts (F, 4) that bounds leave open, a block of roots at a time, with the first root of the block."""
+    (first, second), margin = search.sides, search.margin
+    children = 1 << search.mechanism.items
+    room, begin, roots = 1 << 16, 0, first.tree.roots
+    stack = np.empty((1 << 12, 2), dtype=np.int64)
+    while begin < roots:
+        found = np.empty((room, 4), dtype=np.int64)
+        size, after = kernels.walk_pairs(
+            begin, roots, search.conflict, margin, first.gain, second.saving, second.gain, first.saving,
+            first.tree.child, first.tree.level, second.tree.child, second.tree.level, children,
+            stack, found, counts,
+        )  # fmt: skip
+        if after == begin:
+            room *= 4
+        elif size:
+            yield begin, found[:size]
+        begin = after
+
+
+def _kernels(plain: bool) -> Any:
+    """The kernels, compiled, or the same text uncompiled for Python integers."""
+    from walras.envs.auctions.certify import kernels
+
+    if not plain:
+        return kernels
+    scope: dict[str, Any] = dict(vars(kernels))
+    for name, entry in vars(kernels).items():
+        if hasattr(entry, "py_func"):
+            scope[name] = types.FunctionType(entry.py_func.__code__, scope, name)
+    return types.SimpleNamespace(**scope)
