@@ -157,7 +157,7 @@ def raise_prices(menus: SimplexMenus, fee: float) -> SimplexMenus:
 
 
 CASES = [
-    ("one item", np.array([[0.0], [0.375], [1.0]]), 2, 2, 2),
+    ("one item", np.array([[0.0], [0.375], [1.0]]), 2, 1, 4),
     ("bundles", BUNDLES, 1, 0, 1),
     ("lotteries", LOTTERIES, 1, 0, 1),
 ]

@@ -1,11 +1,319 @@
-"""Certificates of simplex menus for three and more bidders: on the Kuhn simplices of the cube of all values."""
+"""Certificates of simplex menus for any number of bidders: on the Kuhn simplices of the cube of all values.
+
+Every bidder's prices are affine on the simplices of the others' values, and the simplices of the cube of all n m
+values restrict to simplices of every bidder's own and of the others' values. So on each of them all differences of
+utilities are affine. Conflicts are the smallest tuples of options that together promise an item more than once: with
+lotteries three bidders may clash where no two of them do. A tuple is excluded by bounds, cell by cell and then
+simplex by simplex, or by weights y >= 0 on the inequalities "each of them is best" whose weighted sum is negative at
+all n m + 1 vertices (Farkas). Simplices that some bidder's surcharges refine are halved until they are not.
+"""
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from walras.envs.auctions import kuhn
+from walras.envs.auctions.certify import whole
+from walras.envs.auctions.certify.report import Report, rows_against
 from walras.envs.auctions.certify.result import Certificate, Progress
+from walras.envs.auctions.certify.tree import Tree, build_tree
+from walras.envs.auctions.mechanism import Array
 from walras.envs.auctions.simplex_menus import SimplexMenus
+
+_BLOCK = 1 << 14  # refined simplices treated at a time
+_LIMIT = 1 << 28  # numbers in the largest table
 
 
 def certify_many(mechanism: SimplexMenus, robust: bool, progress: Progress | None) -> Certificate:
-    """Decide about any number of bidders."""
-    raise NotImplementedError("three bidders and more")
+    """Decide about any number of bidders, see `walras.envs.auctions.certify.simplex.certify_simplex_menus`.
+
+    Raises:
+        ValueError: the tables are too large for this method, or numbers too large for int64.
+    """
+    cube = _Cube(mechanism, robust)
+    report, counts = cube.report, np.zeros(5, dtype=np.int64)
+    for ids, which, estimate in cube.walk(counts, progress):
+        refined = which < 0
+        order = np.argsort(-estimate[~refined], kind="stable")  # likely counterexamples first
+        for number, t in zip(ids[~refined][order].tolist(), which[~refined][order].tolist(), strict=True):
+            cube.settle(0, number, t)
+            if report.example is not None:
+                break
+        if report.example is None and refined.any():
+            cube.refine(ids[refined], counts)
+        if report.example is not None:
+            break
+    report.total, report.weights = int(counts[3]), report.weights + int(counts[4])
+    report.bounds = {
+        "cells settled by bounds": int(counts[0]),
+        "simplices settled by bounds": int(counts[1]),
+        "simplices with conflicts left": int(counts[2]),
+    }
+    return report.certificate()
+
+
+def conflicts(options: Array, bidders: int) -> Array:
+    """Smallest tuples of options (T, n) that do not fit together, -1 for bidders that are not in them.
+
+    Args:
+        options: (K, m) whole numbers, in parts of the largest one allowed: `limit` is 1 in the same unit; the last
+            row is that limit.
+        bidders: number n of bidders.
+    """
+    shares, limit = [tuple(row) for row in options[:-1].tolist()], options[-1].tolist()
+    levels: list[list[tuple[int, ...]]] = [[(k,) for k in range(len(shares)) if any(shares[k])]]
+    clashing: list[tuple[int, ...]] = []
+    for _ in range(2, bidders + 1):
+        fitting = []
+        for some in levels[-1]:
+            total = [sum(column) for column in zip(*(shares[k] for k in some), strict=True)]
+            for k in range(len(shares)):
+                if not any(shares[k]):
+                    continue
+                if any(a + b > c for a, b, c in zip(total, shares[k], limit, strict=True)):
+                    # Smallest: it must fit when any one of its options is left out.
+                    whole_tuple = (*some, k)
+                    if all(
+                        all(
+                            sum(column) <= c
+                            for column, c in zip(
+                                zip(*(shares[r] for p, r in enumerate(whole_tuple) if p != gone), strict=True),
+                                limit,
+                                strict=True,
+                            )
+                        )
+                        for gone in range(len(whole_tuple))
+                    ):
+                        clashing.append(whole_tuple)
+                else:
+                    fitting.append((*some, k))
+        levels.append(fitting)
+    rows = []
+    for chosen in clashing:
+        for members in itertools.combinations(range(bidders), len(chosen)):
+            row = [-1] * bidders
+            for i, k in zip(members, chosen, strict=True):
+                row[i] = k
+            rows.append(row)
+    return np.array(rows, dtype=np.int64).reshape(len(rows), bidders)
+
+
+class _Cube:
+    """The numbers of a mechanism on the simplices of the cube of all values."""
+
+    def __init__(self, mechanism: SimplexMenus, robust: bool) -> None:
+        self.mechanism = mechanism
+        self.unit = unit = whole.unit_of(mechanism)
+        n, m, g, count = mechanism.bidders, mechanism.items, mechanism.grid, len(mechanism.options)
+        self.dimension = n * m
+        if kuhn.count(unit.cells, self.dimension) >= 2**62:
+            raise ValueError(f"mechanism: the {self.dimension} values on {unit.cells} cells have too many simplices")
+        if kuhn.count(g, mechanism.dimension) * count * max(count, n) * n > _LIMIT or count > 62:
+            raise ValueError(
+                f"mechanism: {kuhn.count(g, mechanism.dimension)} simplices with {count} options are too many here"
+            )
+        self.margin = math.ceil(Fraction(unit.per_value, 1 << mechanism.bits + 1)) if robust else 1
+        self.scale = 2 * unit.bound + self.margin
+        self.width = min(26, 61 - (n * count * self.scale).bit_length())
+        if unit.kind is object or self.width < 1:
+            raise ValueError("mechanism: its numbers are too large for int64; use fewer bits, for options above all")
+        self.report = Report(mechanism, unit, self.margin, robust)
+        options = whole.whole(mechanism.options, unit.option_bits, np.int64)
+        limit = np.full((1, m), 1 << unit.option_bits, dtype=np.int64)
+        self.tuples = conflicts(np.concatenate((options, limit)), n)
+        self.trees = [build_tree(own, g, mechanism.dimension, count) for own in mechanism.surcharges]
+        self.amounts = [whole.surcharge(tree.amounts, mechanism, unit) for tree in self.trees]
+        self.extra = [
+            _extra(tree, amounts, mechanism.dimension) for tree, amounts in zip(self.trees, self.amounts, strict=True)
+        ]
+
+    def others(self, bidder: int) -> list[int]:
+        """Coordinates of the others' values."""
+        m = self.mechanism.items
+        return [j for j in range(self.dimension) if j // m != bidder]
+
+    def walk(self, counts: Array, progress: Progress | None) -> Iterator[tuple[Array, Array, Array]]:
+        """Simplices, tuples and estimates that are left on the base grid, a block of cells at a time."""
+        from walras.envs.auctions.certify import cube_kernels, kernels
+
+        tables: Any = self._tables()
+        walk: Any = cube_kernels.walk_cells
+        cells = self.mechanism.grid**self.dimension
+        room, begin = 1 << 16, 0
+        while begin < cells:
+            found, which = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+            estimate = np.full(room, -np.inf)
+            size, after = walk(
+                begin, cells, self.mechanism.grid, *tables, self.tuples, self.margin, float(self.scale), self.width,
+                -(-kernels.LIMB_BITS // self.width), found, which, estimate, counts,
+            )  # fmt: skip
+            if after == begin:
+                room *= 4
+            elif size:
+                yield found[:size], which[:size], estimate[:size]
+            begin = after
+            if progress is not None:
+                progress(begin / cells)
+
+    def _tables(self) -> tuple[Any, ...]:
+        mechanism, unit, n, m = self.mechanism, self.unit, self.mechanism.bidders, self.mechanism.items
+        d, g, size = mechanism.dimension, mechanism.grid, self.dimension
+        own_cell, other_cell = np.zeros((n, size), dtype=np.int64), np.zeros((n, size), dtype=np.int64)
+        orders = kuhn.orders(size)
+        own_rank, other_rank = (np.empty((n, len(orders)), dtype=np.int64) for _ in range(2))
+        steps = np.zeros((n, len(orders), size + 1), dtype=np.int64)
+        values, prices, gain, saving, divided = [], [], [], [], []
+        own_corners = kuhn.vertices(np.arange(kuhn.count(g, m)), g, m) << unit.levels
+        other_corners = kuhn.vertices(np.arange(kuhn.count(g, d)), g, d) << unit.levels
+        for i in range(n):
+            own, others = [i * m + j for j in range(m)], self.others(i)
+            own_cell[i, own] = [g ** (m - 1 - j) for j in range(m)]
+            other_cell[i, others] = [g ** (d - 1 - j) for j in range(d)]
+            mine = orders // m == i
+            own_rank[i] = _ranks(orders[mine].reshape(-1, m) - i * m)
+            other_rank[i] = _ranks(np.searchsorted(others, orders[~mine].reshape(-1, d)))
+            steps[i, :, 1:] = np.cumsum(mine, axis=1)
+            tree = self.trees[i]
+            values.append(whole.option_values(mechanism, unit, i, own_corners))
+            price = whole.base_prices(mechanism, unit, i, other_corners)
+            price += self.amounts[i][tree.entry[: tree.roots]][:, None, :]
+            prices.append(price)
+            gain.append(largest(values[-1]))
+            saving.append(largest(-price) + self.extra[i][: tree.roots])
+            divided.append(tree.child[: tree.roots] >= 0)
+        stacked = [np.stack(part) for part in (gain, saving, values, prices, divided)]
+        by_cell = [
+            part.reshape(n, -1, math.factorial(k), *part.shape[2:]).max(axis=2)
+            for part, k in ((stacked[0], m), (stacked[1], d))
+        ]
+        return own_cell, other_cell, *by_cell, *stacked, own_rank, other_rank, steps
+
+    def settle(self, level: int, number: int, t: int) -> None:
+        """Decide one conflict on one simplex of the cube exactly."""
+        g, n, m = self.mechanism.grid, self.mechanism.bidders, self.mechanism.items
+        ids = np.array([number])
+        corners = self._corners(level, ids)
+        nodes = self._nodes(level, ids)
+        utility = self._utility(corners, nodes)[0]
+        game, chosen = [], []
+        for i, k in enumerate(self.tuples[t].tolist()):
+            if k >= 0:
+                chosen.append(k)
+                rows = [[int(x) for x in row] for row in utility[i]]
+                game += rows_against(rows, [[0] * len(row) for row in rows], k)
+
+        def profile(weights: Sequence[Fraction]) -> list[list[Fraction]]:
+            return [
+                whole.at_vertices(self.mechanism, self.unit, i, corners[0][:, i * m : i * m + m], weights)
+                for i in range(n)
+            ]
+
+        share = Fraction(1, kuhn.count(g << level, self.dimension))
+        self.report.settle(game, chosen, profile, (level, number), share)
+
+    def _corners(self, level: int, ids: Array) -> Array:
+        """Vertices (F, V, n m) on the finest grid."""
+        corners: Array = kuhn.vertices(ids, self.mechanism.grid << level, self.dimension)
+        return corners << (self.unit.levels - level)
+
+    def _nodes(self, level: int, ids: Array) -> Array:
+        """Deepest node (F, n) of each bidder's tree, down to `level`, that holds the others' values."""
+        nodes = np.empty((len(ids), self.mechanism.bidders), dtype=np.int64)
+        d, g = self.mechanism.dimension, self.mechanism.grid
+        corners = kuhn.vertices(ids, g << level, self.dimension)
+        for i, tree in enumerate(self.trees):
+            # Twice the barycentre of the projection is a point inside the others' simplex.
+            part = corners[:, :, self.others(i)]
+            chain = [_number(part, g << level, d)]
+            for r in range(level, 0, -1):
+                chain.append(kuhn.parents(chain[-1], g << r, d))
+            node = chain[-1].copy()  # roots stand in the order of their numbers
+            for r in range(1, level + 1):
+                first = tree.child[node]
+                inner = first >= 0
+                below = first[inner, None] + np.arange(1 << d)
+                match = tree.ids[below] == chain[level - r][inner, None]
+                node[inner] = below[match]
+            nodes[:, i] = node
+        return nodes
+
+    def _utility(self, corners: Array, nodes: Array) -> Array:
+        """Utilities (F, n, V, K) at the vertices, with the prices of the given nodes."""
+        m, parts = self.mechanism.items, []
+        for i, tree in enumerate(self.trees):
+            value = whole.option_values(self.mechanism, self.unit, i, corners[:, :, i * m : i * m + m])
+            price = whole.base_prices(self.mechanism, self.unit, i, corners[:, :, self.others(i)])
+            parts.append(value - price - self.amounts[i][tree.entry[nodes[:, i]]][:, None, :])
+        return np.stack(parts, axis=1)
+
+    def refine(self, ids: Array, counts: Array) -> None:
+        """Settle base simplices that surcharges refine, by halving them until nothing does."""
+        from walras.envs.auctions.certify import cube_kernels, kernels
+
+        heap = [(0, ids)]
+        while heap and self.report.example is None:
+            level, ids = heap.pop()
+            if len(ids) > _BLOCK:
+                heap += [(level, ids[_BLOCK:]), (level, ids[:_BLOCK])]
+                continue
+            nodes = self._nodes(level, ids)
+            utility = self._utility(self._corners(level, ids), nodes)
+            refined = np.stack([tree.child[nodes[:, i]] >= 0 for i, tree in enumerate(self.trees)], axis=1)
+            saving = np.stack([extra[nodes[:, i]] for i, extra in enumerate(self.extra)], axis=1)
+            state, room = np.empty(len(ids), dtype=np.int64), len(ids) * len(self.tuples)
+            found, which, estimate = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64), np.empty(room)
+            size = cube_kernels.check_simplices(
+                utility, saving, refined.any(axis=1), self.tuples, self.margin, float(self.scale), self.width,
+                -(-kernels.LIMB_BITS // self.width), state, found, which, estimate, counts,
+            )  # fmt: skip
+            for f in np.argsort(-estimate[:size], kind="stable").tolist():
+                self.settle(level, int(ids[found[f]]), int(which[f]))
+                if self.report.example is not None:
+                    return
+            finer = ids[state == 1]
+            if len(finer):
+                heap.append((level + 1, kuhn.halve(finer, self.mechanism.grid << level, self.dimension).ravel()))
+
+
+def largest(numbers: Array) -> Array:
+    """Largest difference (N, K, K) of column k over column k' among the vertices of `numbers` (N, V, K)."""
+    result = numbers[:, 0, :, None] - numbers[:, 0, None, :]
+    for v in range(1, numbers.shape[1]):
+        np.maximum(result, numbers[:, v, :, None] - numbers[:, v, None, :], out=result)
+    return result
+
+
+def _extra(tree: Tree, amounts: Array, dimension: int) -> Array:
+    """(N, K, K): by how much finer surcharges can favour option k over k' beyond what a node's own amounts say."""
+    own = amounts[tree.entry]
+    saving = own[:, None, :] - own[:, :, None]
+    most = saving.copy()
+    for node in np.flatnonzero(tree.child >= 0)[::-1]:  # children come after their parents
+        most[node] = most[tree.child[node] : tree.child[node] + (1 << dimension)].max(axis=0)
+    return most - saving
+
+
+def _ranks(orders: Array) -> Array:
+    """Rank of each of the `orders` (F, d) of 0..d-1 among all permutations."""
+    d = orders.shape[1]
+    rank = np.zeros(len(orders), dtype=np.int64)
+    for k in range(d):
+        rank = rank * (d - k) + np.sum(orders[:, k + 1 :] < orders[:, k : k + 1], axis=1)
+    return rank
+
+
+def _number(corners: Array, cells: int, dimension: int) -> Array:
+    """Numbers (F,) of the simplices that the projected vertices (F, V, d) of larger simplices span."""
+    start, total = corners[:, 0], corners.sum(axis=1)
+    inside = total - corners.shape[1] * start  # the sooner a coordinate steps, the more vertices have it
+    order = np.argsort(-inside, axis=1, kind="stable")
+    number = np.zeros(len(corners), dtype=np.int64)
+    for j in range(dimension):
+        number = number * cells + start[:, j]
+    return number * math.factorial(dimension) + _ranks(order)
