@@ -200,7 +200,8 @@ def product_cases(  # type: ignore[no-untyped-def]
         options: (K, m).
         conflict: (K, K) whether option k of the earlier bidder leaves no room for option l.
         low, high: (K,) range in which surcharges will move.
-        margin: as in `raise_from`.
+        margin: as in `raise_from`; the earlier bidder's choice counts up to this far from best, as the program's
+            doubles and ties may have it.
         loser, best, best_rows, gain, gain_rows, fitting: cases to fill, C of them at most.
 
     Returns:
@@ -213,7 +214,7 @@ def product_cases(  # type: ignore[no-untyped-def]
         for k in range(1, size):
             possible = True
             for o in range(size):
-                if o != k and value_max[leaf, k, o] + own_price_max[q, k, o] < 0.0:
+                if o != k and value_max[leaf, k, o] + own_price_max[q, k, o] + margin < 0.0:
                     possible = False
                     break
             if not possible:
@@ -240,7 +241,7 @@ def product_cases(  # type: ignore[no-untyped-def]
                             for j in range(items):
                                 total += values[leaf, a, j] * (options[k, j] - options[o, j])
                             for b in range(corners):
-                                best[count, row, a * corners + b] = total + prices[q, b, o] - prices[q, b, k]
+                                best[count, row, a * corners + b] = total + prices[q, b, o] - prices[q, b, k] + margin
                         row += 1
                     best_rows[count] = row
                     row = 0
@@ -345,7 +346,7 @@ def whole_cases(  # type: ignore[no-untyped-def]
                 for k in range(size):
                     possible[e, k] = True
                     for o in range(size):
-                        slack[e, k, o] = most[e, simplex, o] - least[e, simplex, k]
+                        slack[e, k, o] = most[e, simplex, o] - least[e, simplex, k] + margin
                         if o == k:
                             continue
                         top = -np.inf
