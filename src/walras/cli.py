@@ -1,7 +1,7 @@
-"""The command `walras`: list, play, train, solve, bench.
+"""The command `walras`: list, play, train, solve, certify, bench.
 
 Each command is a typed function; tyro turns signatures and docstrings into the command line.
-Exit status: 0 success, 1 something failed, 2 wrong request, 130 after Ctrl-C.
+Exit status: 0 success, 1 something failed, 2 wrong request, 130 after Ctrl-C; `certify` has its own verdicts.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import walras
 from walras.algorithms.ppo import PPOSettings
 from walras.benchmarks import cli as benches
 from walras.benchmarks.cli import complain as _complain
+from walras.certifying import certify
 from walras.solving import solve
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -197,7 +198,14 @@ def bench() -> int:
     return benches.main(["--help"])
 
 
-COMMANDS: dict[str, Callable[..., int]] = {"list": list_, "play": play, "train": train, "solve": solve, "bench": bench}
+COMMANDS: dict[str, Callable[..., int]] = {
+    "list": list_,
+    "play": play,
+    "train": train,
+    "solve": solve,
+    "certify": certify,
+    "bench": bench,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from walras.envs.auctions.certify.result import (
     CERTIFIED,
     REFUTED,
@@ -23,6 +25,8 @@ from walras.envs.auctions.certify.result import (
     Certificate,
     Counterexample,
 )
+from walras.envs.auctions.mixture import CoinMixture
+from walras.envs.auctions.tables import Tables
 
 __all__ = [
     "CERTIFIED",
@@ -39,35 +43,62 @@ _HERE = "walras.envs.auctions.certify"
 
 CERTIFIERS: dict[str, str] = {
     "SimplexMenus": f"{_HERE}.simplex:certify_simplex_menus",
+    "CellMenus": f"{_HERE}.cells:certify_cell_menus",
     "OutcomeTable": f"{_HERE}.finite:certify_outcome_table",
+    "AMA": f"{_HERE}.theorems:certify_ama",
+    "PostedMenu": f"{_HERE}.theorems:certify_posted_menu",
+    "CoinMixture": f"{_HERE}.theorems:certify_mixture",
+    "VCG": f"{_HERE}.theorems:certify_classical",
+    "SecondPrice": f"{_HERE}.theorems:certify_classical",
+    "ItemwiseMyerson": f"{_HERE}.theorems:certify_classical",
+    "BundleMyerson": f"{_HERE}.theorems:certify_classical",
+    "PostedPrice": f"{_HERE}.theorems:certify_classical",
 }
 """Who decides about mechanisms of a class, by class name: module and function, imported when first used."""
+
+PROGRAM = f"{_HERE}.program:certify_program"
+"""Who searches mechanisms of other classes, and functions, for counterexamples."""
 
 
 def certify(mechanism: Any, **settings: Any) -> Certificate:
     """Decide about a mechanism.
 
     Args:
-        mechanism: an instance of a class listed in `CERTIFIERS`.
-        **settings: handed to the certifier of the class, see there; `progress`, a function that is told the share
-            of the work done, is taken by all.
+        mechanism: an instance of a class listed in `CERTIFIERS`, or code: any other `Mechanism`, or a function from
+            bids to allocation and payment, for which `certify_program` looks for a counterexample.
+        **settings: handed to the certifier of the class, see there. All take `robust` (choices must be excluded by a
+            margin that rounding cannot bridge) and `progress` (a function that is told the share of the work done);
+            code also needs the box of the values, `low` and `high`.
 
     Raises:
-        TypeError: the class has no certifier, or the certifier does not know a setting.
+        TypeError: what was given is neither, or the certifier does not know a setting or lacks one.
     """
     name = type(mechanism).__name__
-    if name not in CERTIFIERS:
-        raise TypeError(f"mechanism: {name} has no certifier; known are {sorted(CERTIFIERS)}")
-    module, _, attribute = CERTIFIERS[name].partition(":")
+    entry = CERTIFIERS.get(name)
+    if entry is None:
+        if not callable(mechanism):
+            raise TypeError(f"mechanism: {name} has no certifier; known are {sorted(CERTIFIERS)}, and code")
+        entry = PROGRAM
+    module, _, attribute = entry.partition(":")
     decide: Callable[..., Certificate] = getattr(importlib.import_module(module), attribute)
     start = time.process_time()
     found = decide(mechanism, **settings)
     spent = time.process_time() - start
-    return dataclasses.replace(found, cpu_seconds=spent, digest=digest(mechanism))
+    known = "" if entry == PROGRAM else digest(mechanism)
+    return dataclasses.replace(found, cpu_seconds=spent, digest=known)
 
 
 def digest(mechanism: Any) -> str:
-    """SHA-256 of the mechanism's JSON form; empty for one that has none (known as code alone)."""
-    if not hasattr(mechanism, "to_dict"):
-        return ""
-    return hashlib.sha256(json.dumps(mechanism.to_dict(), sort_keys=True).encode()).hexdigest()
+    """SHA-256 of the numbers of a mechanism that is data."""
+    content = hashlib.sha256(type(mechanism).__name__.encode())
+    if isinstance(mechanism, Tables):
+        arrays, facts = mechanism.to_arrays()
+        content.update(json.dumps(facts, sort_keys=True).encode())
+        for name in sorted(arrays):
+            content.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+            content.update(np.ascontiguousarray(arrays[name]).tobytes())
+    elif isinstance(mechanism, CoinMixture):
+        content.update(json.dumps([*mechanism.weights, *map(digest, mechanism.mechanisms)]).encode())
+    else:
+        content.update(json.dumps(mechanism.to_dict(), sort_keys=True).encode())
+    return content.hexdigest()

@@ -59,8 +59,13 @@ def check_incentives(mechanism: OutcomeTable) -> Incentives:
     return worst
 
 
-def certify_outcome_table(mechanism: OutcomeTable, *, progress: Progress | None = None) -> Certificate:
-    """Feasibility, truthfulness and individual rationality for every profile of types, exactly."""
+def certify_outcome_table(
+    mechanism: OutcomeTable, *, robust: bool = True, progress: Progress | None = None
+) -> Certificate:
+    """Feasibility, truthfulness and individual rationality for every profile of types, exactly.
+
+    `robust` changes nothing: nothing is chosen at run time.
+    """
     bits, shape = mechanism.bits, [len(own) for own in mechanism.types]
     method = "every profile and every report of every bidder, in whole numbers"
     whole = _whole(mechanism.allocation, bits, np.int64)
