@@ -181,7 +181,8 @@ def bic_optimum(prior: Prior | Types, demand: str = "additive") -> FiniteOptimum
     for i in range(n):
         weight = masses / types.chances[i][profiles[:, i]]  # of the others' types
         columns = [
-            (np.flatnonzero(profiles[:, i] == t)[:, None] * n * m + i * m + np.arange(m)) for t in range(types.counts[i])
+            (np.flatnonzero(profiles[:, i] == t)[:, None] * n * m + i * m + np.arange(m))
+            for t in range(types.counts[i])
         ]
         shares = [weight[profiles[:, i] == t][:, None] for t in range(types.counts[i])]
         for t, value in enumerate(types.values[i]):
