@@ -14,7 +14,7 @@ from walras.envs.auctions.tables import Tables
 
 KIND = "walras.Mechanism"
 
-NETWORKS: dict[str, str] = {}
+NETWORKS: dict[str, str] = {"RegretNetMechanism": "walras.agents.regretnet:RegretNetMechanism"}
 """Mechanisms that are networks, by class name: module and class, a `Tables`. Imported when a file asks for one."""
 
 
@@ -77,11 +77,26 @@ def _read(path: str | os.PathLike[str]) -> tuple[Mechanism, dict[str, Any]]:
             with open(name, encoding="utf-8") as file:
                 record = json.load(file)
             kept = dict(record.pop("about", {})) if isinstance(record, dict) else {}
-            return mechanism_from_dict(record), kept
+            return _from_record(record), kept
         arrays, facts = load_arrays(path, KIND)
         return _unpack(facts["mechanism"], "", arrays), dict(facts["about"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"path: {name!r} holds no whole mechanism: {error}") from error
+
+
+def _from_record(record: Any) -> Mechanism:
+    """A mechanism from its dict, networks included."""
+    kind = _network(record.get("mechanism")) if isinstance(record, dict) else None
+    mechanism: Mechanism = mechanism_from_dict(record) if kind is None else kind.from_dict(record)
+    return mechanism
+
+
+def _network(name: Any) -> Any:
+    """The class of `NETWORKS` of that name, if there is one."""
+    if not isinstance(name, str) or name not in NETWORKS:
+        return None
+    module, _, attribute = NETWORKS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _check_known(mechanism: Mechanism) -> None:
@@ -108,10 +123,7 @@ def _unpack(record: Mapping[str, Any], prefix: str, arrays: Mapping[str, Any]) -
     if name == "CoinMixture":
         parts = [_unpack(part, f"{prefix}{k}/", arrays) for k, part in enumerate(record["mechanisms"])]
         return CoinMixture(tuple(parts), tuple(record["weights"]))
-    kind = MECHANISMS.get(name)
-    if kind is None and name in NETWORKS:
-        module, _, attribute = NETWORKS[name].partition(":")
-        kind = getattr(importlib.import_module(module), attribute)
+    kind = MECHANISMS.get(name) or _network(name)
     if kind is not None and issubclass(kind, Tables):
         own = {key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)}
         mechanism: Mechanism = kind.from_arrays(own, record["facts"])
