@@ -124,6 +124,13 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         "",
         "verified",
     ),
+    "menu": AlgorithmEntry(
+        f"{_HERE}.menus.learner:MenuLearner",
+        "a menu for one buyer by gradient on softened choices (RochetNet); items or any other good",
+        "arXiv 1706.03459; Rochet (1987)",
+        "learn",
+        "verified",
+    ),
     "ppo": AlgorithmEntry(
         f"{_HERE}.ppo:train_ppo", "any one seat by Stable-Baselines3 PPO", "arXiv 1707.06347", "learn", "verified"
     ),
