@@ -123,7 +123,7 @@ def _unpack(record: Mapping[str, Any], prefix: str, arrays: Mapping[str, Any]) -
     if name == "CoinMixture":
         parts = [_unpack(part, f"{prefix}{k}/", arrays) for k, part in enumerate(record["mechanisms"])]
         return CoinMixture(tuple(parts), tuple(record["weights"]))
-    kind = MECHANISMS.get(name) or _network(name)
+    kind: Any = MECHANISMS.get(name) or _network(name)
     if kind is not None and issubclass(kind, Tables):
         own = {key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)}
         mechanism: Mechanism = kind.from_arrays(own, record["facts"])
