@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from walras.envs.auctions import kuhn
-from walras.envs.auctions.certify import certify
+from walras.envs.auctions.certify import certify, whole
 from walras.envs.auctions.certify.games import solve_game
+from walras.envs.auctions.certify.many import certify_many, conflicts
+from walras.envs.auctions.certify.simplex import certify_two
 from walras.envs.auctions.mechanisms import AMA
 from walras.envs.auctions.simplex_menus import SimplexMenus, Surcharge
 from walras.envs.auctions.tables import dyadic
@@ -156,29 +158,96 @@ def raise_prices(menus: SimplexMenus, fee: float) -> SimplexMenus:
     return SimplexMenus(menus.low, menus.high, menus.options, prices, menus.grid, menus.surcharges)
 
 
+LOTTERY = np.array([[0.0], [0.375], [1.0]])
 CASES = [
-    ("one item", np.array([[0.0], [0.375], [1.0]]), 2, 1, 4),
-    ("bundles", BUNDLES, 1, 0, 1),
-    ("lotteries", LOTTERIES, 1, 0, 1),
+    ("one item", 2, LOTTERY, 2, 1, (4, 5, 6)),
+    ("bundles", 2, BUNDLES, 1, 0, (2,)),
+    ("lotteries", 2, LOTTERIES, 1, 0, (0,)),
+    ("three bidders", 3, LOTTERY, 1, 0, (0, 3, 4)),
+    ("three bidders, refined", 3, np.array([[0.0], [1.0]]), 1, 1, (4,)),
 ]
 
 
-@pytest.mark.parametrize(("name", "options", "grid", "deep", "seeds"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("name", "bidders", "options", "grid", "deep", "seeds"), CASES, ids=[c[0] for c in CASES])
 def test_verdicts_agree_with_linear_programs_on_the_whole_cube(
-    name: str, options: np.ndarray, grid: int, deep: int, seeds: int
+    name: str, bidders: int, options: np.ndarray, grid: int, deep: int, seeds: tuple[int, ...]
 ) -> None:
     statuses = []
-    for seed in range(seeds):
-        menus = random_menus(seed, options=options, grid=grid, deep=deep)
-        worst = slowest_verdict(menus)
-        statuses.append(check_verdict(menus, worst))
+    for seed in seeds:
+        menus = random_menus(seed, bidders=bidders, options=options, grid=grid, deep=deep)
+        statuses.append(check_verdict(menus, slowest_verdict(menus)))
         # A fee on everything leaves each bidder its option or none: with enough of it nothing is in conflict.
         fee = 0.0
         while certify(raise_prices(menus, fee)).status != "certified":
             fee += 0.125
-        dearer = raise_prices(menus, fee)
-        statuses.append(check_verdict(dearer, slowest_verdict(dearer)))
+        if seed == seeds[-1]:
+            dearer = raise_prices(menus, fee)
+            statuses.append(check_verdict(dearer, slowest_verdict(dearer)))
     assert set(statuses) == {"certified", "refuted"}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.0, 1.0), st.booleans())
+def test_products_of_simplices_and_the_whole_cube_give_one_verdict(seed: int, fee: float, robust: bool) -> None:
+    options = (BUNDLES, LOTTERIES, np.array([[0.0], [0.375], [1.0]]))[seed % 3]
+    menus = raise_prices(random_menus(seed, options=options, grid=1 + seed % 2, deep=seed % 3), fee)
+    by_pairs, by_cube = certify_two(menus, robust, None), certify_many(menus, robust, None)
+    assert by_pairs.status == by_cube.status
+    assert by_pairs.undecided == pytest.approx(by_cube.undecided, abs=1e-12) or by_pairs.status != "undecided"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_numbers_beyond_int64_are_decided_in_python_integers(seed: int) -> None:
+    """Options of 40 bits and values of 40 bits need more than 63 bits together; the verdict must not change."""
+    coarse = raise_prices(random_menus(seed, options=LOTTERIES, grid=1, deep=0), 0.25 * seed)
+    options = np.array(coarse.options)
+    options[3, 0] += 2.0**-40
+    fine = SimplexMenus(coarse.low, coarse.high, options, coarse.prices, 1, coarse.surcharges, bits=40)
+    assert whole.unit_of(fine).kind is object
+    assert certify(fine).status == certify(coarse).status
+
+
+def test_three_half_lotteries_clash_though_no_two_do() -> None:
+    options = np.array([[0.0], [0.5]])
+    prices = np.zeros((3, 4, 2))
+    prices[..., 1] = 0.125
+    low, high = np.zeros((3, 1)), np.ones((3, 1))
+    found = certify(SimplexMenus(low, high, options, prices, 1))
+    assert found.status == "refuted"
+    assert found.counterexample is not None and found.counterexample.amount == Fraction(1, 2)
+    prices[2, :, 1] = 0.5 + 2.0**-20
+    assert certify(SimplexMenus(low, high, options, prices, 1)).status == "certified"
+
+
+@pytest.mark.parametrize(("bidders", "items"), [(2, 1), (3, 1), (3, 2)])
+def test_itemwise_second_price_for_more_bidders_is_certified(bidders: int, items: int) -> None:
+    options = np.array(list(itertools.product((0.0, 1.0), repeat=items)))
+    axis, d = np.arange(3) / 2, items * (bidders - 1)
+    nodes = np.stack(np.meshgrid(*[axis] * d, indexing="ij"), -1).reshape(-1, bidders - 1, items)
+    prices = dyadic((np.maximum(nodes.max(axis=1), 0.5) + 2.0**-12) @ options.T)
+    menus = SimplexMenus(
+        np.zeros((bidders, items)), np.ones((bidders, items)), options, np.stack([prices] * bidders), 2
+    )
+    assert certify(menus).status == "certified"
+    cheaper = np.array(menus.prices)
+    cheaper[-1, -1, -1] -= 2.0**-4
+    found = certify(SimplexMenus(menus.low, menus.high, options, cheaper, 2))
+    assert found.status == "refuted"
+    assert found.counterexample is not None
+    assert promised(SimplexMenus(menus.low, menus.high, options, cheaper, 2), found.counterexample.values) > 1.0
+
+
+def test_smallest_conflicts_are_listed_once_each() -> None:
+    options = np.array([[0], [1], [2], [4]])  # in quarters
+    found = conflicts(np.concatenate((options, [[4]])), 3)
+    brute = set()
+    for row in itertools.product((-1, 1, 2, 3), repeat=3):
+        used = [options[k, 0] for k in row if k >= 0]
+        smaller = all(sum(used) - x <= 4 for x in used)
+        if sum(used) > 4 and smaller:
+            brute.add(row)
+    assert set(map(tuple, found.tolist())) == brute
+    assert len(found) == len(brute)
 
 
 @given(st.lists(st.lists(st.integers(-50, 50), min_size=3, max_size=3), min_size=1, max_size=6))

@@ -72,6 +72,7 @@ def sharpen(
     game = np.empty((count, corners), np.int64)
     table, label, weights = np.empty((corners + 1, count + 1)), np.empty(corners + count, np.int64), np.empty(count)
     short, long, partial = np.empty((count, 1), np.int64), np.empty((count, limbs), np.int64), np.empty(limbs, np.int64)
+    strict = np.zeros(count, np.bool_)
     for f in range(wanted.shape[0]):
         t, c = wanted[f]
         before = masks[t, c]
@@ -89,7 +90,10 @@ def sharpen(
                         game[rows, corner] = gap
                     rows += 1
             if rows:
-                done, _ = settle(game, rows, corners, scale, width, -1e-5, table, label, weights, short, long, partial)
+                done, _ = settle(
+                    game, rows, corners, scale, width, -1e-5, strict, margin, False, table, label, weights, short, long,
+                    partial,
+                )  # fmt: skip
                 counts[0] += 1
                 if done:
                     counts[1] += 1

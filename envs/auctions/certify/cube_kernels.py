@@ -76,7 +76,7 @@ def _joint(utility: Any, margin: Any, masks: Any, work: Any) -> None:
 
 
 @njit(cache=True)
-def _fill(game: Any, utility: Any, one: Any, masks: Any, margin: Any) -> int:
+def _fill(game: Any, strict: Any, utility: Any, one: Any, masks: Any, margin: Any) -> int:
     """The game of one conflicting tuple on one simplex, against the options alive; its number of rows."""
     bidders, vertices, options = utility.shape
     rows = 0
@@ -85,6 +85,7 @@ def _fill(game: Any, utility: Any, one: Any, masks: Any, margin: Any) -> int:
         if k >= 0:
             for other in range(options):
                 if other != k and (masks[i] >> other) & 1:
+                    strict[rows] = other < k
                     for v in range(vertices):
                         game[rows, v] = utility[i, v, k] - utility[i, v, other] + margin
                     rows += 1
@@ -93,21 +94,22 @@ def _fill(game: Any, utility: Any, one: Any, masks: Any, margin: Any) -> int:
 
 @njit(cache=True)
 def _settle_simplex(
-    utility: Any, margin: Any, masks: Any, tuples: Any, scale: float, width: int, good: float,
-    game: Any, table: Any, label: Any, weights: Any, short: Any, long: Any, partial: Any,
+    utility: Any, margin: Any, masks: Any, tuples: Any, scale: float, width: int, good: float, ties: bool,
+    game: Any, strict: Any, table: Any, label: Any, weights: Any, short: Any, long: Any, partial: Any,
     which: Any, estimate: Any, room: int, counts: Any,
 ) -> int:  # fmt: skip
     """Try the conflicts of one simplex; those left go into `which` and `estimate`; their number, -1 without room."""
     left = 0
     for t in range(tuples.shape[0]):
         if _alive(masks, tuples[t]):
-            rows = _fill(game, utility, tuples[t], masks, margin)
+            rows = _fill(game, strict, utility, tuples[t], masks, margin)
             done, value = settle(
-                game, rows, utility.shape[1], scale, width, good, table, label, weights, short, long, partial
-            )
+                game, rows, utility.shape[1], scale, width, good, strict, margin, ties, table, label, weights,
+                short, long, partial,
+            )  # fmt: skip
             counts[3] += 1
             if done:
-                counts[4] += 1
+                counts[3 + done] += 1
             else:
                 if left >= room:
                     return -1
@@ -121,6 +123,7 @@ def walk_cells(
     begin: int, end: int, grid: int, own_cell: Any, other_cell: Any,
     gain_cell: Any, saving_cell: Any, gain: Any, saving: Any, values: Any, prices: Any, divided: Any,
     own_rank: Any, other_rank: Any, steps: Any, tuples: Any, margin: Any, scale: float, width: int, limbs: int,
+    ties: bool,
     found: Any, which: Any, estimate: Any, counts: Any,
 ) -> Any:  # fmt: skip
     """Go through the cells `begin` to `end` of the cube of all values, and through the simplices of those in doubt.
@@ -146,11 +149,12 @@ def walk_cells(
         scale: at least every |entry| of a game.
         width: see `kernels.proves`.
         limbs: see `kernels.proves`.
+        ties: see `kernels.settle`.
         found: (F) filled with simplices of the cube that are left.
         which: (F) the tuple that is left, or -1: the simplex is refined.
         estimate: (F) value of its game over `scale` in doubles.
-        counts: (5) added to: cells settled by bounds, simplices settled by bounds, simplices with conflicts left,
-            conflicts tried, conflicts excluded by weights.
+        counts: (6) added to: cells settled by bounds, simplices settled by bounds, simplices with conflicts left,
+            conflicts tried, excluded by weights, excluded by the order at ties.
 
     Returns:
         Number of entries in `found` and the cell to go on with; stops before a cell whose entries do not fit.
@@ -163,13 +167,13 @@ def walk_cells(
     table, label, weights = np.empty((vertices + 1, most + 1)), np.empty(vertices + most, np.int64), np.empty(most)
     short, long, partial = np.empty((most, 1), np.int64), np.empty((most, limbs), np.int64), np.empty(limbs, np.int64)
     utility = np.empty((bidders, vertices, options), values.dtype)
-    masks, work = np.empty(bidders, np.int64), np.empty(bidders, np.int64)
+    masks, work, strict = np.empty(bidders, np.int64), np.empty(bidders, np.int64), np.zeros(most, np.bool_)
     at_cell = np.empty(bidders, np.int64)
     own, other = np.empty(bidders, np.int64), np.empty(bidders, np.int64)
     product = np.empty((bidders, own_orders, other_orders), np.int64)
     digit = np.empty(dimensions, np.int64)
     everything = (np.int64(1) << options) - 1
-    kept = np.zeros(5, np.int64)
+    kept = np.zeros(6, np.int64)
     size = 0
     for cell in range(begin, end):
         start = size
@@ -223,8 +227,8 @@ def walk_cells(
                 continue
             counts[2] += 1
             left = _settle_simplex(
-                utility, margin, masks, tuples, scale, width, -1e-5, game, table, label, weights, short, long,
-                partial, which[size:], estimate[size:], found.shape[0] - size, counts,
+                utility, margin, masks, tuples, scale, width, -1e-5, ties, game, strict, table, label, weights, short,
+                long, partial, which[size:], estimate[size:], found.shape[0] - size, counts,
             )  # fmt: skip
             if left < 0:
                 counts[:] = kept
@@ -238,7 +242,7 @@ def walk_cells(
 @njit(cache=True)
 def check_simplices(
     utility: Any, saving: Any, refined: Any, tuples: Any, margin: Any, scale: float, width: int, limbs: int,
-    state: Any, found: Any, which: Any, estimate: Any, counts: Any,
+    ties: bool, state: Any, found: Any, which: Any, estimate: Any, counts: Any,
 ) -> int:  # fmt: skip
     """Settle single simplices of a refined level.
 
@@ -251,11 +255,12 @@ def check_simplices(
         scale: as in `walk_cells`.
         width: as in `walk_cells`.
         limbs: as in `walk_cells`.
+        ties: as in `walk_cells`.
         state: (F) filled: 0 settled, 1 must be divided, 2 conflicts left.
         found: (>= F T) filled with rows of `utility`.
         which: (>= F T) the tuple left.
         estimate: (>= F T).
-        counts: (5) as in `walk_cells`.
+        counts: (6) as in `walk_cells`.
 
     Returns:
         Number of entries in `found`.
@@ -265,7 +270,7 @@ def check_simplices(
     game = np.empty((most, vertices), utility.dtype)
     table, label, weights = np.empty((vertices + 1, most + 1)), np.empty(vertices + most, np.int64), np.empty(most)
     short, long, partial = np.empty((most, 1), np.int64), np.empty((most, limbs), np.int64), np.empty(limbs, np.int64)
-    masks = np.empty(bidders, np.int64)
+    masks, strict = np.empty(bidders, np.int64), np.zeros(most, np.bool_)
     size = 0
     for f in range(count):
         for i in range(bidders):
@@ -292,8 +297,8 @@ def check_simplices(
         else:
             counts[2] += 1
             left = _settle_simplex(
-                utility[f], margin, masks, tuples, scale, width, -1e-5, game, table, label, weights, short, long,
-                partial, which[size:], estimate[size:], found.shape[0] - size, counts,
+                utility[f], margin, masks, tuples, scale, width, -1e-5, ties, game, strict, table, label, weights,
+                short, long, partial, which[size:], estimate[size:], found.shape[0] - size, counts,
             )  # fmt: skip
             for g in range(size, size + left):
                 found[g] = f

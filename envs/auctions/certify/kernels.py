@@ -22,7 +22,10 @@ LIMB_BITS = 52  # weights are taken to this precision at most
 
 
 @njit(cache=True)
-def propose(game: Any, rows: int, columns: int, scale: float, table: Any, label: Any, weights: Any, good: float) -> Any:
+def propose(
+    game: Any, rows: int, columns: int, scale: float, strict: Any, offset: Any, tilt: float,
+    table: Any, label: Any, weights: Any, good: float,
+) -> Any:  # fmt: skip
     """Weights for the rows of a matrix game by the simplex method in doubles, and the game's value over `scale`.
 
     The row player wants the largest column small. Stops early once the value is at most `good`.
@@ -32,6 +35,9 @@ def propose(game: Any, rows: int, columns: int, scale: float, table: Any, label:
         rows: number R of rows in use.
         columns: number C of columns in use.
         scale: above zero, at least every |entry|.
+        strict: (R) rows that get a bonus, so that they are used where nothing is lost by it.
+        offset: taken from every entry.
+        tilt: the bonus, over `scale`.
         table: (C + 1, R + 1) scratch of doubles.
         label: (C + R) scratch of integers.
         weights: (R) the proposal, scaled so that the largest is 1.
@@ -43,7 +49,7 @@ def propose(game: Any, rows: int, columns: int, scale: float, table: Any, label:
     shift = 2.0
     for c in range(columns):
         for r in range(rows):
-            table[c, r] = game[r, c] / scale + shift
+            table[c, r] = (game[r, c] - offset) / scale + (shift - tilt if strict[r] else shift)
         table[c, rows] = 1.0
     for r in range(rows):
         table[columns, r] = -1.0
@@ -152,20 +158,54 @@ def proves(game: Any, rows: int, columns: int, weights: Any, width: int, digits:
 
 
 @njit(cache=True)
+def proves_with_ties(game: Any, rows: int, columns: int, offset: Any, strict: Any, weights: Any, small: Any) -> bool:
+    """Whether `weights`, rounded to small fractions, prove a game impossible when ties go to the lowest index.
+
+    It takes (y M)_c <= 0 in every column and some weight on a row that must be strictly positive (Motzkin). Entries
+    have `offset` too much; 64 * rows * max |entry| must be below 2^62. `small`: (rows) scratch of int64.
+    """
+    for parts in range(1, 33):
+        bonus = False
+        for r in range(rows):
+            small[r] = np.int64(math.floor(weights[r] * parts + 0.5))
+            bonus = bonus or (small[r] > 0 and strict[r])
+        if not bonus:
+            continue
+        fine = True
+        for c in range(columns):
+            total = np.int64(0)
+            for r in range(rows):
+                total += small[r] * (game[r, c] - offset)
+            if total > 0:
+                fine = False
+                break
+        if fine:
+            return True
+    return False
+
+
+@njit(cache=True)
 def settle(
-    game: Any, rows: int, columns: int, scale: float, width: int, good: float,
+    game: Any, rows: int, columns: int, scale: float, width: int, good: float, strict: Any, offset: Any, ties: bool,
     table: Any, label: Any, weights: Any, short: Any, long: Any, partial: Any,
 ) -> Any:  # fmt: skip
-    """Whether the game was proved to be at most 0, and an upper estimate of its value over `scale`.
+    """How the game was proved to be at most 0, and an upper estimate of its value over `scale`.
 
-    `short` (R, 1) and `long` (R, limbs) are the scratch of two precisions of `proves`, tried in this order.
+    1: by weights; 2: by the order at ties (if `ties`, see `proves_with_ties`); 0: not. `short` (R, 1) and `long`
+    (R, limbs) are the scratch of two precisions of `proves`, tried in this order.
     """
-    value = propose(game, rows, columns, scale, table, label, weights, good)
+    value = propose(game, rows, columns, scale, strict, 0, 0.0, table, label, weights, good)
     if not value <= 1e-6:
-        return False, value
+        return 0, value
     if proves(game, rows, columns, weights, width, short, partial):
-        return True, value
-    return proves(game, rows, columns, weights, width, long, partial), value
+        return 1, value
+    if proves(game, rows, columns, weights, width, long, partial):
+        return 1, value
+    if ties:
+        tilted = propose(game, rows, columns, scale, strict, offset, 1e-4, table, label, weights, -np.inf)
+        if tilted < 0.0 and proves_with_ties(game, rows, columns, offset, strict, weights, short[:, 0]):
+            return 2, value
+    return 0, value
 
 
 @njit(cache=True)
@@ -275,12 +315,13 @@ def walk_pairs(
 
 @njit(cache=True)
 def fill_product(
-    game: Any, values0: Any, prices0: Any, values1: Any, prices1: Any, k: int, k1: int, alive0: Any, alive1: Any,
-    margin: Any,
+    game: Any, strict: Any, values0: Any, prices0: Any, values1: Any, prices1: Any, k: int, k1: int,
+    alive0: Any, alive1: Any, margin: Any,
 ) -> int:  # fmt: skip
     """The game of one conflict on a product of two simplices; its number of rows.
 
     Args:
+        strict: filled with the rows that must be strictly positive when ties go to the lowest index.
         game: filled; column s * T + t belongs to vertex s of the first simplex and t of the second.
         values0: (S, K) values of the options for bidder 0 at the vertices of the first simplex.
         prices0: (T, K) its prices at those of the second.
@@ -297,6 +338,7 @@ def fill_product(
     rows = 0
     for other in range(options):
         if other != k and alive0[other]:
+            strict[rows] = other < k
             for s in range(first):
                 for t in range(second):
                     game[rows, s * second + t] = (
@@ -305,6 +347,7 @@ def fill_product(
             rows += 1
     for other in range(options):
         if other != k1 and alive1[other]:
+            strict[rows] = other < k1
             for s in range(first):
                 for t in range(second):
                     game[rows, s * second + t] = (
@@ -318,9 +361,9 @@ def fill_product(
 def settle_pairs(
     found: Any, begin: int, end: int, values0: Any, prices0: Any, values1: Any, prices1: Any,
     gain0: Any, saving0: Any, gain1: Any, saving1: Any,
-    margin: Any, scale: float, width: int, limbs: int, good: float, estimate: Any,
-) -> int:  # fmt: skip
-    """Try every listed conflict; returns how many were proved impossible.
+    margin: Any, scale: float, width: int, limbs: int, good: float, ties: bool, estimate: Any,
+) -> Any:  # fmt: skip
+    """Try every listed conflict; returns how many were proved impossible by weights, and by the order at ties.
 
     `values`, `prices`, `gain`, `saving` as in `fill_product` and `walk_pairs`, by node. `estimate` (F): nan where
     proved, otherwise the value of the game over `scale` in doubles.
@@ -330,18 +373,19 @@ def settle_pairs(
     game = np.empty((most, columns), values0.dtype)
     table, label, weights = np.empty((columns + 1, most + 1)), np.empty(columns + most, np.int64), np.empty(most)
     short, long, partial = np.empty((most, 1), np.int64), np.empty((most, limbs), np.int64), np.empty(limbs, np.int64)
-    alive0, alive1 = np.empty(options, np.bool_), np.empty(options, np.bool_)
-    proved = 0
+    alive0, alive1, strict = np.empty(options, np.bool_), np.empty(options, np.bool_), np.zeros(most, np.bool_)
+    proved, tied = 0, 0
     for f in range(begin, end):
         a, b, k, k1 = found[f]
         alive_product(gain0[a], saving0[b], margin, alive0)
         alive_product(gain1[b], saving1[a], margin, alive1)
         rows = fill_product(
-            game, values0[a], prices0[b], values1[b], prices1[a], k, k1, alive0, alive1, margin
+            game, strict, values0[a], prices0[b], values1[b], prices1[a], k, k1, alive0, alive1, margin
         )  # fmt: skip
         done, value = settle(
-            game, rows, columns, scale, width, good, table, label, weights, short, long, partial
+            game, rows, columns, scale, width, good, strict, margin, ties, table, label, weights, short, long, partial
         )  # fmt: skip
-        proved += done
+        proved += done == 1
+        tied += done == 2
         estimate[f] = np.nan if done else value
-    return proved
+    return proved, tied

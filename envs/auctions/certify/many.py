@@ -37,12 +37,11 @@ def certify_many(mechanism: SimplexMenus, robust: bool, progress: Progress | Non
         ValueError: the tables are too large for this method, or numbers too large for int64.
     """
     cube = _Cube(mechanism, robust)
-    report, counts = cube.report, np.zeros(5, dtype=np.int64)
+    report, counts = cube.report, np.zeros(6, dtype=np.int64)
     for ids, which, estimate in cube.walk(counts, progress):
         refined = which < 0
-        order = np.argsort(-estimate[~refined], kind="stable")  # likely counterexamples first
-        for number, t in zip(ids[~refined][order].tolist(), which[~refined][order].tolist(), strict=True):
-            cube.settle(0, number, t)
+        for f in np.argsort(np.where(refined, np.inf, -estimate), kind="stable")[: np.sum(~refined)].tolist():
+            cube.settle(0, int(ids[f]), int(which[f]), float(estimate[f]))  # likely counterexamples come first
             if report.example is not None:
                 break
         if report.example is None and refined.any():
@@ -50,6 +49,7 @@ def certify_many(mechanism: SimplexMenus, robust: bool, progress: Progress | Non
         if report.example is not None:
             break
     report.total, report.weights = int(counts[3]), report.weights + int(counts[4])
+    report.ties += int(counts[5])
     report.bounds = {
         "cells settled by bounds": int(counts[0]),
         "simplices settled by bounds": int(counts[1]),
@@ -108,7 +108,7 @@ class _Cube:
     """The numbers of a mechanism on the simplices of the cube of all values."""
 
     def __init__(self, mechanism: SimplexMenus, robust: bool) -> None:
-        self.mechanism = mechanism
+        self.mechanism, self.robust = mechanism, robust
         self.unit = unit = whole.unit_of(mechanism)
         n, m, g, count = mechanism.bidders, mechanism.items, mechanism.grid, len(mechanism.options)
         self.dimension = n * m
@@ -121,7 +121,7 @@ class _Cube:
         self.margin = math.ceil(Fraction(unit.per_value, 1 << mechanism.bits + 1)) if robust else 1
         self.scale = 2 * unit.bound + self.margin
         self.width = min(26, 61 - (n * count * self.scale).bit_length())
-        if unit.kind is object or self.width < 1:
+        if unit.kind is object or self.width < 6:
             raise ValueError("mechanism: its numbers are too large for int64; use fewer bits, for options above all")
         self.report = Report(mechanism, unit, self.margin, robust)
         options = whole.whole(mechanism.options, unit.option_bits, np.int64)
@@ -151,7 +151,7 @@ class _Cube:
             estimate = np.full(room, -np.inf)
             size, after = walk(
                 begin, cells, self.mechanism.grid, *tables, self.tuples, self.margin, float(self.scale), self.width,
-                -(-kernels.LIMB_BITS // self.width), found, which, estimate, counts,
+                -(-kernels.LIMB_BITS // self.width), not self.robust, found, which, estimate, counts,
             )  # fmt: skip
             if after == begin:
                 room *= 4
@@ -194,9 +194,12 @@ class _Cube:
         ]
         return own_cell, other_cell, *by_cell, *stacked, own_rank, other_rank, steps
 
-    def settle(self, level: int, number: int, t: int) -> None:
+    def settle(self, level: int, number: int, t: int, estimate: float) -> None:
         """Decide one conflict on one simplex of the cube exactly."""
         g, n, m = self.mechanism.grid, self.mechanism.bidders, self.mechanism.items
+        share = Fraction(1, kuhn.count(g << level, self.dimension))
+        if self.report.leaves(estimate, (level, number), share):
+            return
         ids = np.array([number])
         corners = self._corners(level, ids)
         nodes = self._nodes(level, ids)
@@ -214,7 +217,6 @@ class _Cube:
                 for i in range(n)
             ]
 
-        share = Fraction(1, kuhn.count(g << level, self.dimension))
         self.report.settle(game, chosen, profile, (level, number), share)
 
     def _corners(self, level: int, ids: Array) -> Array:
@@ -270,10 +272,10 @@ class _Cube:
             found, which, estimate = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64), np.empty(room)
             size = cube_kernels.check_simplices(
                 utility, saving, refined.any(axis=1), self.tuples, self.margin, float(self.scale), self.width,
-                -(-kernels.LIMB_BITS // self.width), state, found, which, estimate, counts,
+                -(-kernels.LIMB_BITS // self.width), not self.robust, state, found, which, estimate, counts,
             )  # fmt: skip
             for f in np.argsort(-estimate[:size], kind="stable").tolist():
-                self.settle(level, int(ids[found[f]]), int(which[f]))
+                self.settle(level, int(ids[found[f]]), int(which[f]), float(estimate[f]))
                 if self.report.example is not None:
                     return
             finer = ids[state == 1]

@@ -12,6 +12,9 @@ from walras.envs.auctions.simplex_menus import SimplexMenus
 
 Game = list[list[int]]
 
+PATIENCE = 20_000
+"""So many conflicts are decided one by one; further ones that touch as far as doubles can tell are left open."""
+
 
 class Report:
     """What has been settled so far, and how.
@@ -23,6 +26,8 @@ class Report:
         total: conflicts that bounds left open.
         weights: conflicts excluded by weights.
         ties: conflicts excluded by the order at ties.
+        left: conflicts not excluded.
+        skipped: those of them that were not tried one by one.
         open: share of the value space of each piece with a conflict that is not excluded.
         example: a counterexample, once found.
     """
@@ -30,9 +35,18 @@ class Report:
     def __init__(self, mechanism: SimplexMenus, unit: whole.Unit, margin: int, robust: bool) -> None:
         self.mechanism, self.unit, self.margin, self.robust = mechanism, unit, margin, robust
         self.bounds: dict[str, int] = {}
-        self.total = self.weights = self.ties = self.left = 0
+        self.total = self.weights = self.ties = self.left = self.tried = self.skipped = 0
         self.open: dict[Hashable, Fraction] = {}
         self.example: Counterexample | None = None
+
+    def leaves(self, estimate: float, piece: Hashable, share: Fraction) -> bool:
+        """Whether a conflict with this `estimate` of its value over the scale is left open without a try."""
+        self.tried += 1
+        if self.tried <= PATIENCE or estimate > 1e-7:
+            return False
+        self.left, self.skipped = self.left + 1, self.skipped + 1
+        self.open[piece] = share
+        return True
 
     def settle(
         self,
@@ -87,6 +101,8 @@ class Report:
             status, reason = REFUTED, "an item is promised more than once"
         elif self.left:
             status, reason = UNDECIDED, f"{self.left} of {self.total} conflicts touch at ties"
+            if self.skipped:
+                reason += f", {self.skipped} of them as far as doubles can tell"
         margin = self.margin / self.unit.per_value if self.robust and status != REFUTED else None
         volume = float(sum(self.open.values(), Fraction(0))) if status == UNDECIDED else 0.0
         return Certificate("SimplexMenus", status, method, reason, self.example, margin, volume, facts)

@@ -87,17 +87,19 @@ def certify_two(mechanism: SimplexMenus, robust: bool, progress: Progress | None
         if progress is not None:
             progress(begin / sides[0].tree.roots)
         estimate = np.full(len(found), np.inf)
-        if width >= 4 and unit.kind is np.int64:
-            proved = kernels.settle_pairs(
+        if width >= 6 and unit.kind is np.int64:
+            proved, tied = kernels.settle_pairs(
                 found, 0, len(found), sides[0].values, sides[1].prices, sides[1].values, sides[0].prices,
                 sides[0].gain, sides[1].saving, sides[1].gain, sides[0].saving,
-                margin, float(scale), width, -(-kernels.LIMB_BITS // width), -1e-5, estimate,
+                margin, float(scale), width, -(-kernels.LIMB_BITS // width), -1e-5, not robust, estimate,
             )  # fmt: skip
-            report.weights += int(proved)
+            report.weights, report.ties = report.weights + int(proved), report.ties + int(tied)
         # Likely counterexamples first.
         left = np.flatnonzero(~np.isnan(estimate))
         for f in left[np.argsort(-estimate[left], kind="stable")].tolist():
             a, b, k, other = (int(x) for x in found[f])
+            if report.leaves(float(estimate[f]), (a, b), search.share(a, b)):
+                continue
             game, profile = search.game(a, b, k, other)
             report.settle(game, (k, other), profile, (a, b), search.share(a, b))
             if report.example is not None:
