@@ -109,7 +109,7 @@ class NodePriceLearner(GradientLearner):
         self.options = np.concatenate((np.zeros((1, m)), bundles(m, demand)))
         self.low, self.width = prior.low.copy(), prior.high - prior.low
         self._scale = float(self.width.max())
-        self._densities = _Densities(laws)
+        self._densities = Densities(laws)
         self._group = symmetries(laws, self.options, self.stage.grid)
         self._first = _second_prices(laws, self.options, self.stage.grid) if start is None else _refined(start, self)
         super().__init__(
@@ -280,8 +280,13 @@ def hash_of(mechanism: SimplexMenus) -> str:
     return digest.hexdigest() + repr(sorted(facts.items()))
 
 
-class _Densities:
-    """What integration by parts needs of the laws (n x m), each relative to the uniform law on its box."""
+class Densities:
+    """What integration by parts needs of the laws (n x m), each relative to the uniform law on its box.
+
+    Attributes:
+        faces: (n, m, F, 2) places where a density jumps, and place * (density on the left - on the right).
+        tables: (n, m, P) densities on equal steps of the boxes.
+    """
 
     def __init__(self, laws: Sequence[Sequence[Law]]) -> None:
         self.laws = laws
