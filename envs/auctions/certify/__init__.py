@@ -53,6 +53,7 @@ CERTIFIERS: dict[str, str] = {
     "ItemwiseMyerson": f"{_HERE}.theorems:certify_classical",
     "BundleMyerson": f"{_HERE}.theorems:certify_classical",
     "PostedPrice": f"{_HERE}.theorems:certify_classical",
+    "LipschitzMenus": f"{_HERE}.branch:certify_enclosure",
 }
 """Who decides about mechanisms of a class, by class name: module and function, imported when first used."""
 
@@ -84,7 +85,7 @@ def certify(mechanism: Any, **settings: Any) -> Certificate:
     start = time.process_time()
     found = decide(mechanism, **settings)
     spent = time.process_time() - start
-    known = "" if entry == PROGRAM else digest(mechanism)
+    known = "" if not hasattr(mechanism, "to_dict") or entry == PROGRAM else digest(mechanism)
     return dataclasses.replace(found, cpu_seconds=spent, digest=known)
 
 
