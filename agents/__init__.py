@@ -138,6 +138,9 @@ AGENTS: dict[str, AgentEntry] = {
     "ama": AgentEntry(
         f"{_HERE}.designers:AMA", "designer", "affine maximiser with given boosts", "auctions", "verified"
     ),
+    "mechanism-file": AgentEntry(
+        f"{_HERE}.designers:FromFile", "designer", "a learned or stored mechanism from its file", "auctions", "verified"
+    ),
 }
 """Every agent that ships with walras."""
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import abc
 import itertools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from walras.agents.mechanism_files import load_mechanism
 from walras.envs.arguments import whole
 from walras.envs.auctions import mechanisms, theory
 from walras.envs.auctions.mechanism import DEMANDS, Mechanism, value
 from walras.envs.auctions.priors import Law, Prior
+
+_CHUNK = 50_000  # profiles evaluated at once: more would leave the processor's cache
 
 
 class Designer(abc.ABC):
@@ -150,6 +154,23 @@ class AMA(Designer):
         return mechanisms.AMA(tuple(shares), self.weights or (1.0,) * n, boosts, demand)
 
 
+@dataclass(frozen=True)
+class FromFile(Designer):
+    """Commits to a mechanism that was learned, or made, before: the one in a file.
+
+    Attributes:
+        path: what `walras.agents.mechanism_files.save_mechanism` wrote.
+    """
+
+    path: str | os.PathLike[str]
+
+    def _mechanism(self, prior: Prior, demand: str) -> Mechanism:
+        mechanism = load_mechanism(self.path)
+        if mechanism.demand != demand and prior.items > 1:
+            raise ValueError(f"demand: the mechanism in {os.fspath(self.path)!r} is for {mechanism.demand!r}")
+        return mechanism
+
+
 class Earned(NamedTuple):
     """What a mechanism earns from truthful bidders, per profile.
 
@@ -176,11 +197,13 @@ def evaluate(
     if not mechanism.truthful:
         raise ValueError(f"designer: bidders would not report the truth to {mechanism!r}")
     profiles = whole("profiles", profiles, 2)
-    values = prior.sample(rng.random((profiles, prior.draws)))
-    allocation, payment = mechanism.outcome(values)
-    paid = payment.sum(axis=1)
-    welfare = value(values, allocation, demand).sum(axis=1)
-    return Earned(float(paid.mean()), float(paid.std(ddof=1) / np.sqrt(profiles)), float(welfare.mean()))
+    paid, welfare = np.empty(profiles), 0.0
+    for start in range(0, profiles, _CHUNK):
+        values = prior.sample(rng.random((min(_CHUNK, profiles - start), prior.draws)))
+        allocation, payment = mechanism.outcome(values)
+        paid[start : start + len(values)] = payment.sum(axis=1)
+        welfare += float(value(values, allocation, demand).sum())
+    return Earned(float(paid.mean()), float(paid.std(ddof=1) / np.sqrt(profiles)), welfare / profiles)
 
 
 def best_posted_price(laws: list[Law]) -> float:

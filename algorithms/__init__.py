@@ -131,6 +131,48 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         "learn",
         "verified",
     ),
+    "affine-search": AlgorithmEntry(
+        f"{_HERE}.auctions.ama_search:AffineSearch",
+        "deterministic affine maximisers, boosts equal where the prior is symmetric, searched without gradients",
+        "Sandholm and Likhodedov (2015), Operations Research 63",
+        "",
+        "verified",
+    ),
+    "assignment-ama": AlgorithmEntry(
+        f"{_HERE}.auctions.affine_learners:AssignmentAMA",
+        "affine maximisers over all assignments, a free boost each, by gradient",
+        "Roberts (1979)",
+        "learn",
+        "verified",
+    ),
+    "lottery-ama": AlgorithmEntry(
+        f"{_HERE}.auctions.affine_learners:LotteryAMA",
+        "affine maximisers over learned lotteries, by gradient",
+        "Curry, Sandholm and Dickerson (2023), IJCAI",
+        "learn",
+        "verified",
+    ),
+    "vvca": AlgorithmEntry(
+        f"{_HERE}.auctions.affine_learners:VVCA",
+        "affine maximisers whose boosts split by bidder and bundle, by gradient",
+        "Likhodedov and Sandholm (2004), AAAI",
+        "learn",
+        "verified",
+    ),
+    "amenunet": AlgorithmEntry(
+        f"{_HERE}.auctions.amenunet:AMenuNet",
+        "affine maximisers put out by a transformer over bidders and items",
+        "arXiv 2305.12162",
+        "learn",
+        "verified",
+    ),
+    "regretnet": AlgorithmEntry(
+        f"{_HERE}.auctions.regretnet:RegretNet",
+        "direct mechanisms under a penalty on regret: augmented Lagrangian or budget",
+        "arXiv 1706.03459; arXiv 2202.13110",
+        "learn",
+        "verified",
+    ),
     "ppo": AlgorithmEntry(
         f"{_HERE}.ppo:train_ppo", "any one seat by Stable-Baselines3 PPO", "arXiv 1707.06347", "learn", "verified"
     ),
