@@ -85,7 +85,8 @@ def certify(mechanism: Any, **settings: Any) -> Certificate:
     start = time.process_time()
     found = decide(mechanism, **settings)
     spent = time.process_time() - start
-    known = "" if not hasattr(mechanism, "to_dict") or entry == PROGRAM else digest(mechanism)
+    data = isinstance(mechanism, Tables) or (hasattr(mechanism, "to_dict") and entry != PROGRAM)
+    known = digest(mechanism) if data else ""
     return dataclasses.replace(found, cpu_seconds=spent, digest=known)
 
 

@@ -119,7 +119,7 @@ class Certificate:
         for part in self.parts:
             text += part.lines(indent + "  ")
         if not indent:
-            text.append(f"  {self.cpu_seconds:.2f} CPU-s; sha256 {self.digest}")
+            text.append(f"  {self.cpu_seconds:.2f} CPU-s" + (f"; sha256 {self.digest}" if self.digest else ""))
         return text
 
 
