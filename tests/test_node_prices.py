@@ -165,7 +165,9 @@ def test_stages_go_on_from_their_checkpoint(tmp_path):
     told = []
     first = learn_node_prices(prior, stages=stages, checkpoint=tmp_path, progress=lambda f, text: told.append(f))
     assert told[-1] == 1.0 and len(list(tmp_path.iterdir())) == 2
-    assert learn_node_prices(prior, stages=stages, checkpoint=tmp_path) == first == learn_node_prices(prior, stages=stages)
+    assert (
+        learn_node_prices(prior, stages=stages, checkpoint=tmp_path) == first == learn_node_prices(prior, stages=stages)
+    )
 
 
 def test_a_quick_design_is_certified_and_earns_more_than_selling_item_by_item():

@@ -11,7 +11,7 @@ from walras.algorithms.auctions.piece_kernels import raise_from
 from walras.envs.auctions.polygon_kernels import uniform_revenue
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _sampled(price, utility, weight):  # type: ignore[no-untyped-def]
     """Expected payment at `price` (K,) of bidders drawn beforehand: `utility` (M, K) without prices, `weight` (M,)."""
     total = 0.0
@@ -27,7 +27,7 @@ def _sampled(price, utility, weight):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _earned(surcharge, base, base_weight, options, low, high, utility, weight, work, price):  # type: ignore[no-untyped-def]
     total = 0.0
     for a in range(base.shape[0]):
@@ -40,7 +40,7 @@ def _earned(surcharge, base, base_weight, options, low, high, utility, weight, w
     return total
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def earn_on_leaf(  # type: ignore[no-untyped-def]
     start, bottom, top, count, loser, best, best_rows, gain, gain_rows, fitting, unit, margin, scratch,
     base, base_weight, options, low, high, utility, weight, first, last, result,
@@ -50,7 +50,7 @@ def earn_on_leaf(  # type: ignore[no-untyped-def]
     Each step moves the surcharges of some options together, up or down, raises all to the least ones that exclude
     every conflict, and stays if that earns more. The step is halved when nothing helps.
 
-    Args:
+    Arguments, in groups:
         start: compatible surcharges.
         bottom, top: (K,) range that the cases allow for.
         count, loser, best, best_rows, gain, gain_rows, fitting, unit, margin, scratch: as in `raise_from`.
@@ -81,7 +81,9 @@ def earn_on_leaf(  # type: ignore[no-untyped-def]
                         inside &= bottom[k] <= trial[k] <= top[k]
                 if not inside:
                     continue
-                raise_from(trial, count, loser, best, best_rows, gain, gain_rows, fitting, unit, margin, scratch, raised)
+                raise_from(
+                    trial, count, loser, best, best_rows, gain, gain_rows, fitting, unit, margin, scratch, raised
+                )
                 for k in range(size):
                     inside &= raised[k] <= top[k]
                 if not inside:

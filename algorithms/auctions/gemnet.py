@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -132,8 +133,8 @@ def design(
     times.append(time.process_time())
     certificate = certify(mechanism)
     times.append(time.process_time())
-    seconds = tuple(b - a for a, b in zip(times, times[1:], strict=False))
-    return Designed(mechanism, learned, certificate, work, (seconds[0], seconds[1], seconds[2]))
+    first, second, third = (b - a for a, b in itertools.pairwise(times))
+    return Designed(mechanism, learned, certificate, work, (first, second, third))
 
 
 def orders_of(bidders: int) -> Sequence[tuple[int, ...]]:

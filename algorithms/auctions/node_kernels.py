@@ -27,7 +27,7 @@ EXCESS = 1.0  # slope of the penalty beyond its ramp, per unit of value
 REACH = 3.0  # the drawn part of the margin reaches from -band to REACH * band
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _menu(x, i, low, scale, grid, prices, stride, index, share, part, order, price):  # type: ignore[no-untyped-def]
     """Prices of bidder i at profile `x` (n, m) in row i of `price`; nodes and weights of its simplex likewise."""
     n, m = x.shape
@@ -65,7 +65,7 @@ def _menu(x, i, low, scale, grid, prices, stride, index, share, part, order, pri
         price[i, k] = total
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _best(x, i, options, price):  # type: ignore[no-untyped-def]
     """Option that bidder i with the values x[i] chooses; option 0 has utility 0."""
     best = 0
@@ -80,7 +80,7 @@ def _best(x, i, options, price):  # type: ignore[no-untyped-def]
     return best
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _margin(x, i, j, options, price):  # type: ignore[no-untyped-def]
     """(d_ij, best option with item j, best option without it)."""
     with_item = without = -np.inf
@@ -99,14 +99,14 @@ def _margin(x, i, j, options, price):  # type: ignore[no-untyped-def]
     return with_item - without, at_with, at_without
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _add(table, i, k, amount, index, share):  # type: ignore[no-untyped-def]
     """Spread `amount` for option k of bidder i over the nodes of its simplex."""
     for a in range(index.shape[1]):
         table[i, index[i, a], k] += amount * share[i, a]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _penalise(weight, band, margin, at_with, at_without, index, share, conflict):  # type: ignore[no-untyped-def]
     """Add the gradient of `weight` * ramp(second largest margin); returns the penalty itself."""
     n = index.shape[0]
@@ -128,7 +128,7 @@ def _penalise(weight, band, margin, at_with, at_without, index, share, conflict)
     return weight * min(1.0, over / band)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _revenue(b, i, own, weight, density, faces, options, price, index, share, revenue):  # type: ignore[no-untyped-def]
     """Add the gradient of bidder i's revenue at row i of `own` (n, m), drawn uniformly from its box."""
     m = options.shape[1]
@@ -151,20 +151,20 @@ def _revenue(b, i, own, weight, density, faces, options, price, index, share, re
         own[i, j] = value
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _copy(profiles, b, x):  # type: ignore[no-untyped-def]
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             x[i, j] = profiles[b, i, j]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def node_gradients(  # type: ignore[no-untyped-def]
     values, inner, weight, density, faces, moves, tables, low, width, options, prices, grid, band, revenue, conflict
 ):
     """Add to the gradients (n, N, K) of revenue and of the penalty, summed over the B draws.
 
-    Args:
+    Arguments, in groups:
         values: (B, n, m) profiles from the prior.
         inner: (B, n, m) own values, uniform on each bidder's box.
         weight: (B, n) of the inner draws: ((m + 1) f + v . grad f) times the volume of the box.

@@ -71,7 +71,6 @@ def earn(
     )
     # Only where something is in the way: elsewhere the learned prices are the bidder's own optimum already.
     amounts, _ = least_surcharges(leaves)
-    size = len(mechanism.options)
     first = float((mechanism.high - mechanism.low).max()) * step
     places, place_weights = triangle_points(2) if mechanism.dimension == 2 else _centre(mechanism.dimension)
     utility, weights = _sample(prior, bidder, mechanism.options, sample)
@@ -81,7 +80,7 @@ def earn(
         top = amounts[s] + _WINDOW * first
         bottom[0] = top[0] = 0.0
         cases = leaves.cases(s, bottom, top)
-        if cases.count == 0:
+        if cases.number == 0:
             continue
         earn_on_leaf(
             amounts[s].copy(),

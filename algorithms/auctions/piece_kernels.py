@@ -1,4 +1,4 @@
-"""Compiled work of the piecewise-affine menu transform: conflict cases of a simplex, their linear programs, fixed points.
+"""Compiled work of the piecewise-affine menu transform: conflict cases, their linear programs, fixed points.
 
 Words. A *leaf* is a simplex of the others' reports on which bidder i's surcharges are constant. Over it lie *pieces*
 of the whole value space on which every utility is affine, so that each is given by its values at V vertices. A *case*
@@ -27,11 +27,11 @@ _STEPS = 60  # of the simplex method by steepest coefficient; then columns take 
 _MOST = 400
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def least_bound(best, gain, added, enough, work):  # type: ignore[no-untyped-def]
-    """max over {best >= 0} of min over rows of (gain + added), or a bound on it that is at most `enough`.
+    """Max over {best >= 0} of min over rows of (gain + added), or a bound on it that is at most `enough`.
 
-    Args:
+    Arguments, in groups:
         best: (R, V) rows that have to be nonnegative, by vertex.
         gain: (O, V) rows, O >= 1.
         added: (O,) constants added to the rows of `gain`.
@@ -127,11 +127,11 @@ def least_bound(best, gain, added, enough, work):  # type: ignore[no-untyped-def
     return work[lines, columns]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def raise_from(start, count, loser, best, best_rows, gain, gain_rows, fitting, unit, margin, work, surcharge):  # type: ignore[no-untyped-def]
     """Least surcharges >= `start` (K,) that exclude all `count` cases, in `surcharge`; returns the programs solved.
 
-    Args:
+    Arguments, in groups:
         start: surcharges to begin with, multiples of `unit`; entry 0 stays 0.
         count: number C of cases.
         loser: (C,) option to be excluded.
@@ -164,7 +164,7 @@ def raise_from(start, count, loser, best, best_rows, gain, gain_rows, fitting, u
     return solved
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def product_maxima(values, options, prices):  # type: ignore[no-untyped-def]
     """(S, K, K) maxima over the vertices of v . (x_k - x_o), and of p_o - p_k, for simplices (S, V, m), (S, V, K)."""
     count, corners, items = values.shape
@@ -183,14 +183,14 @@ def product_maxima(values, options, prices):  # type: ignore[no-untyped-def]
     return value, price
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def product_cases(  # type: ignore[no-untyped-def]
     leaf, values, own_prices, value_max, price_max, own_values, prices, own_value_max, own_price_max,
     options, conflict, low, high, margin, loser, best, best_rows, gain, gain_rows, fitting,
 ):  # fmt: skip
     """Cases of one leaf with two bidders: pieces are products of the leaf and a simplex of the own values.
 
-    Args:
+    Arguments, in groups:
         leaf: number of the leaf among those of `values` (S, V, m), the earlier bidder's values at its vertices.
         own_prices: (S, V, K) bidder i's prices there.
         value_max, price_max: (S, K, K) maxima of the earlier bidder's values and of bidder i's prices on leaves.
@@ -263,7 +263,7 @@ def product_cases(  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def whole_cases(  # type: ignore[no-untyped-def]
     bidder, cell, rank, cells, low_value, width, prices, least, most, strides, orders, extensions, extension_counts,
     ranks, steps, options, conflicts, losers, fits, low, high, margin,
@@ -271,7 +271,7 @@ def whole_cases(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Cases of one leaf with any number of bidders: pieces are Kuhn simplices of the whole n m-cube.
 
-    Args:
+    Arguments, in groups:
         bidder: i.
         cell, rank: (d,) cell and order of the leaf among the simplices of the others' reports.
         cells: a side, G.

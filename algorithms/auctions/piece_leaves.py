@@ -25,9 +25,9 @@ _ROUNDING = 1e-9  # sums of probabilities above 1 by less are rounding
 
 
 class Cases(NamedTuple):
-    """The cases of one leaf, in the order of the arguments of `raise_from`; only the first `count` are filled."""
+    """The cases of one leaf, in the order of the arguments of `raise_from`; only the first `number` are filled."""
 
-    count: int
+    number: int
     loser: Array
     best: Array
     best_rows: Array
@@ -120,10 +120,12 @@ class PairLeaves(Leaves):
                 leaf,
                 self.vertices,
                 self.prices,
-                *self.maxima,
+                self.maxima[0],
+                self.maxima[1],
                 self.own_values,
                 self.earlier_prices,
-                *self.own_maxima,
+                self.own_maxima[0],
+                self.own_maxima[1],
                 self.options,
                 self.conflict,
                 low,
@@ -163,7 +165,9 @@ class WholeLeaves(Leaves):
         ]
         rows = max(len(least) for least, _ in bounds)
         self.least, self.most = (
-            np.array([np.broadcast_to(b[side], (rows, len(self.options))) if len(b[side]) == 1 else b[side] for b in bounds])
+            np.array(
+                [np.broadcast_to(b[side], (rows, len(self.options))) if len(b[side]) == 1 else b[side] for b in bounds]
+            )
             for side in (0, 1)
         )
         self.low, self.width = mechanism.low.copy(), mechanism.high - mechanism.low
@@ -263,9 +267,7 @@ def surcharge_range(mechanism: SimplexMenus, own: Sequence[Surcharge], level: in
     return least, most
 
 
-def minimal_conflicts(
-    options: Array, bidders: int, bidder: int, earlier: Sequence[int]
-) -> tuple[Array, Array, Array]:
+def minimal_conflicts(options: Array, bidders: int, bidder: int, earlier: Sequence[int]) -> tuple[Array, Array, Array]:
     """What may not be chosen together: sets of options that promise too much, none of which can be spared.
 
     Args:
@@ -299,7 +301,7 @@ def minimal_conflicts(
     conflicts = np.array([row for row, _ in found], dtype=np.int64).reshape(-1, bidders)
     losers = np.array([lost for _, lost in found], dtype=np.int64)
     promised = np.array([sum((options[k] for k in row if k > 0), np.zeros(options.shape[1])) for row in conflicts])
-    fits = (promised.reshape(-1, 1, options.shape[1]) + options <= limit).all(axis=2)
+    fits: Array = np.all(promised.reshape(-1, 1, options.shape[1]) + options <= limit, axis=2)
     return conflicts, losers, fits
 
 

@@ -138,7 +138,7 @@ def least_surcharges(leaves: Leaves) -> tuple[Array, int]:
             high = np.full(size, reach)
             high[0] = 0.0
             cases = leaves.cases(s, zero, high)
-            if cases.count == 0:
+            if cases.number == 0:
                 break
             programs += raise_from(zero, *cases, leaves.unit, leaves.margin, leaves.work, amounts[s])
             needed = float(amounts[s].max())

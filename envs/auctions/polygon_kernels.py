@@ -6,11 +6,11 @@ import numba
 import numpy as np
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def uniform_revenue(price, options, low, high, work):  # type: ignore[no-untyped-def]
     """Expected payment of a bidder with values uniform on a box, two items, by cutting the box into regions of choice.
 
-    Args:
+    Arguments, in groups:
         price: (K,) of the options.
         options: (K, 2) probabilities, no two alike.
         low, high: (2,) ends of the box.
@@ -63,7 +63,7 @@ def uniform_revenue(price, options, low, high, work):  # type: ignore[no-untyped
     return 0.5 * total / ((high[0] - low[0]) * (high[1] - low[1]))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def uniform_revenues(prices, options, low, high):  # type: ignore[no-untyped-def]
     """Expected payments (N,) for the `prices` (N, K) of many menus."""
     work = np.empty((4, prices.shape[1] + 5))

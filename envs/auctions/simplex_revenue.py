@@ -114,3 +114,10 @@ def drawn_revenue(mechanism: Mechanism, prior: Prior, draws: int, rng: np.random
         squares += float(paid @ paid)
     mean = total / draws
     return Revenue(mean, float(np.sqrt(max(0.0, squares / draws - mean * mean) / draws)), draws)
+
+
+def revenue(mechanism: Mechanism, prior: Prior, draws: int, rng: np.random.Generator) -> Revenue:
+    """Revenue by integration where that applies, else by `draws` fresh profiles."""
+    if isinstance(mechanism, SimplexMenus) and integrable(mechanism, prior):
+        return integrated_revenue(mechanism, prior)
+    return drawn_revenue(mechanism, prior, draws, rng)

@@ -1,4 +1,4 @@
-"""The command `walras`: list, play, train, solve, certify, bench.
+"""The command `walras`: list, play, train, solve, design, certify, bench.
 
 Each command is a typed function; tyro turns signatures and docstrings into the command line.
 Exit status: 0 success, 1 something failed, 2 wrong request, 130 after Ctrl-C; `certify` has its own verdicts.
@@ -22,6 +22,7 @@ from walras.algorithms.ppo import PPOSettings
 from walras.benchmarks import cli as benches
 from walras.benchmarks.cli import complain as _complain
 from walras.certifying import certify
+from walras.designing import design
 from walras.solving import solve
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -203,6 +204,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "play": play,
     "train": train,
     "solve": solve,
+    "design": design,
     "certify": certify,
     "bench": bench,
 }
