@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from walras.algorithms.auctions.cell_programs import Program, programs
 from walras.algorithms.auctions.cell_transform import adaptive_transform, freeze, promised, transform
 from walras.envs.auctions.cell_menus import CellMenus, grid_cuts, type_cuts
-from walras.envs.auctions.truthful import AMA
+from walras.envs.auctions.cell_revenue import cell_revenue
+from walras.envs.auctions.laws import Uniform
+from walras.envs.auctions.priors import Prior
+from walras.envs.auctions.truthful import AMA, PostedMenu
 
 UNIT = 2.0**-24
 BUNDLES = np.array(list(itertools.product((0.0, 1.0), repeat=2)))
@@ -206,33 +209,44 @@ def test_the_order_decides_who_is_privileged():
     assert not np.array_equal(first.mechanism.prices[0], first.mechanism.prices[1])
 
 
+def test_revenue_over_cells_is_the_mean_of_draws():
+    law = Uniform(0.0, 1.0)
+    prior = Prior.iid(law, 2, 2)
+    mechanism = transform(random_cells(5, 2, 2, 3, 4)).mechanism
+    paid = mechanism.outcome(np.random.default_rng(0).random((200_000, 2, 2))).payment.sum(axis=1)
+    exact = cell_revenue(mechanism, prior)
+    assert abs(paid.mean() - exact) < 5.0 * paid.std() / np.sqrt(len(paid))
+    three = Prior.independent([[law], [law], [Uniform(0.25, 0.75)]])
+    mechanism = transform(random_cells(6, 3, 1, 3, 3)).mechanism
+    paid = mechanism.outcome(three.sample(np.random.default_rng(1).random((200_000, 3)))).payment.sum(axis=1)
+    assert abs(paid.mean() - cell_revenue(mechanism, three)) < 5.0 * paid.std() / np.sqrt(len(paid))
+
+
 def test_finer_cells_earn_more_and_broken_ties_earn_more_than_touching_cells():
-    bids = np.random.default_rng(0).random((100_000, 2, 2))
-    ama = AMA.symmetric_2x2(*BEST_AMA)
+    ama, prior = AMA.symmetric_2x2(*BEST_AMA), Prior.iid(Uniform(0.0, 1.0), 2, 2)
 
     def revenue(grid, nudge):
         cuts = grid_cuts(np.zeros((2, 2)), np.ones((2, 2)), grid)
-        return transform(freeze(ama, cuts, nudge=nudge)).mechanism.outcome(bids).payment.sum(axis=1).mean()
+        return cell_revenue(transform(freeze(ama, cuts, nudge=nudge)).mechanism, prior)
 
     assert revenue(16, 0) + 0.01 < revenue(16, 4)
-    assert revenue(10, 4) == pytest.approx(0.8447, abs=0.004)
-    assert revenue(20, 4) == pytest.approx(0.8560, abs=0.004)
+    assert revenue(10, 4) == pytest.approx(0.844638, abs=1e-5)
+    assert revenue(20, 4) == pytest.approx(0.855736, abs=1e-5)
 
 
 def test_cells_are_refined_only_where_prices_moved():
-    ama = AMA.symmetric_2x2(*BEST_AMA)
+    ama, prior = AMA.symmetric_2x2(*BEST_AMA), Prior.iid(Uniform(0.0, 1.0), 2, 2)
     low, high = np.zeros((2, 2)), np.ones((2, 2))
-    bids = np.random.default_rng(0).random((100_000, 2, 2))
-    coarse = adaptive_transform(ama, low, high, grid=8, rounds=0)
-    fine = adaptive_transform(ama, low, high, grid=8, rounds=2)
-    assert coarse.cells == ((64, 64),)
-    assert all(64 < count < 32**2 / 2 for count in fine.cells[-1])
-    assert promised(fine.result.mechanism).max() <= 1.0
-    earned = [a.result.mechanism.outcome(bids).payment.sum(axis=1).mean() for a in (coarse, fine)]
-    assert earned[1] > earned[0] + 0.01
+    adaptive = adaptive_transform(ama, low, high, grid=8, rounds=2)
+    assert adaptive.cells[0] == (64, 64)
+    assert all(64 < count < 0.8 * 32**2 for count in adaptive.cells[-1])
+    assert promised(adaptive.result.mechanism).max() <= 1.0
+    everywhere = transform(freeze(ama, grid_cuts(low, high, 32))).mechanism
+    earned = cell_revenue(adaptive.result.mechanism, prior)
+    assert earned == pytest.approx(cell_revenue(everywhere, prior), abs=5e-4)
     # Menus that need no transform are never cut.
-    itemwise = adaptive_transform(AMA.symmetric_2x2(0.5, 1.0, 1.0), low, high, grid=1, rounds=2)
-    assert itemwise.cells[0] == (1, 1)
+    one = PostedMenu(BUNDLES[1:], (0.5, 0.5, 0.875))
+    assert adaptive_transform(one, low[:1], high[:1], grid=2, rounds=2).cells[-1] == (4,)
 
 
 def test_bad_arguments_are_refused_by_name():

@@ -54,33 +54,53 @@ def margin_for(types: Types, bits: int = BITS) -> float:
     return float(2.0 ** (2 - bits) * (1.0 + largest))
 
 
-def settle(types: Types, groups: Sequence[Array], demand: str = "additive", *, bits: int = BITS) -> Choices:
-    """The best mechanism in which types choose by `groups`, each by the margin that `tabulate` needs."""
+def settle(
+    types: Types, groups: Sequence[Array], demand: str = "additive", *, above: float = -np.inf, bits: int = BITS
+) -> Choices:
+    """The best mechanism in which types choose by `groups`, each by the margin that `tabulate` needs.
+
+    Options that the program tells apart by less than 1e-5 are joined, so that probabilities come out as plain numbers;
+    choices that only such small differences hold apart have no mechanism. What earns no more than `above` is returned
+    as the program leaves it.
+    """
     kept = tuple(np.array(own, np.int64) for own in groups)
     try:
-        return Choices(kept, dsic_optimum(types, demand, groups=kept, margin=margin_for(types, bits)))
+        found = Choices(kept, dsic_optimum(types, demand, groups=kept, margin=margin_for(types, bits)))
+        return found if found.revenue <= above else _plain(types, found, demand, bits)
     except ValueError:  # no mechanism has these groups
         return Choices(kept, None)
 
 
-def improve(types: Types, choices: Choices, demand: str = "additive", *, bits: int = BITS) -> Choices:
+def improve(
+    types: Types, choices: Choices, demand: str = "additive", *, bound: float = np.inf, bits: int = BITS
+) -> Choices:
     """Change the choices of one menu at a time as long as expected revenue grows.
 
     All partitions of the own types are tried for each menu, or, beyond five types, all moves of a single type.
+
+    Args:
+        types: of the bidders.
+        choices: to start from.
+        demand: "additive" or "unit".
+        bound: revenue that no mechanism exceeds; within 1e-6 of it there is nothing to improve.
+        bits: see `settle`.
     """
     best = choices
-    while True:
+    while best.revenue < bound - 1e-6:
         before = best.revenue
         for i, own in enumerate(choices.groups):
             for t in range(len(own)):
                 for row in _alternatives(best.groups[i][t]):
                     groups = [g.copy() for g in best.groups]
                     groups[i][t] = row
-                    tried = settle(types, groups, demand, bits=bits)
+                    tried = settle(types, groups, demand, above=best.revenue + 1e-7, bits=bits)
                     if tried.revenue > best.revenue + 1e-7:
                         best = tried
+                        if best.revenue >= bound - 1e-6:
+                            return best
         if best.revenue <= before + 1e-7:
-            return best
+            break
+    return best
 
 
 def _alternatives(row: Array) -> Iterator[tuple[int, ...]]:
@@ -115,21 +135,21 @@ def tabulate(prior: Prior, choices: Choices, demand: str = "additive", *, bits: 
         ValueError: there is no mechanism, or the rounded one would promise an item twice (never, with the margin of
             `margin_for`).
     """
-    if choices.optimum is None:
+    types, (groups, best) = finite_types(prior), choices
+    if best is None:
         raise ValueError("choices: no mechanism has these choices")
-    types = finite_types(prior)
     m = types.values[0].shape[1]
     profiles = types.profiles()
-    most = 1 + max(len(np.unique(row[row > 0])) for own in choices.groups for row in own)
+    most = 1 + max(len(np.unique(row[row > 0])) for own in groups for row in own)
     options, prices = [], []
-    for i, own in enumerate(choices.groups):
+    for i, own in enumerate(groups):
         share, price = np.zeros((len(own), most, m)), np.zeros((len(own), most))
         keys = types.keys(i)
         for t, row in enumerate(own):
             for k, group in enumerate(np.unique(row[row > 0]), start=1):
                 at = int(np.flatnonzero((keys == t) & (row[profiles[:, i]] == group))[0])
-                share[t, k] = _down(choices.optimum.allocation[at, i], bits)
-                price[t, k] = dyadic(choices.optimum.payment[at, i], bits)
+                share[t, k] = _down(best.allocation[at, i], bits)
+                price[t, k] = dyadic(best.payment[at, i], bits)
         options.append(share)
         prices.append(price)
     cuts = type_cuts([[law.atoms for law in row] for row in prior.marginals or ()])  # type: ignore[attr-defined]
@@ -139,18 +159,35 @@ def tabulate(prior: Prior, choices: Choices, demand: str = "additive", *, bits: 
     return table
 
 
+def _plain(types: Types, choices: Choices, demand: str, bits: int) -> Choices:
+    """The mechanism without the solver's tolerance, where its probabilities are multiples of 2^-12 up to 1e-5.
+
+    Raises:
+        ValueError: no mechanism has these probabilities with the margin.
+    """
+    found = choices.optimum
+    assert found is not None
+    near = dyadic(found.allocation, 12) + 0.0
+    if np.any(np.abs(near - found.allocation) > 1e-5):
+        return choices
+    profiles = types.profiles()
+    joined = []
+    for i, own in enumerate(choices.groups):
+        keys, groups = types.keys(i), np.zeros_like(own)
+        for t in range(len(own)):
+            at = np.flatnonzero(keys == t)
+            rows, place = np.unique(near[at, i], axis=0, return_inverse=True)
+            groups[t, profiles[at, i]] = place.ravel() + bool(rows[0].any())
+        joined.append(groups)
+    best = dsic_optimum(types, demand, groups=joined, margin=margin_for(types, bits), allocation=near)
+    return Choices(tuple(joined), best)
+
+
 def _down(shares: Array, bits: int) -> Array:
     """Probabilities rounded to the nearest multiple of 2^-bits where they are one up to the solver's tolerance."""
     scaled = np.ldexp(np.clip(shares, 0.0, 1.0), bits)
     near = np.round(scaled)
     return np.ldexp(np.where(np.abs(scaled - near) < 0.25, near, np.floor(scaled)), -bits)
-
-
-def expected_revenue(mechanism: Any, prior: Prior) -> float:
-    """Exact expected revenue of a mechanism from truthful bidders with finite types."""
-    types = finite_types(prior)
-    values = np.stack([own[types.profiles()[:, i]] for i, own in enumerate(types.values)], axis=1)
-    return float(types.masses() @ mechanism.outcome(values).payment.sum(axis=1))
 
 
 class FiniteMenuLearner:
@@ -165,7 +202,8 @@ class FiniteMenuLearner:
         learning_rate: of Adam, divided by ten for the last fifth.
         temperature: inverse temperature of the soft choice at the start and the end, in units of the largest value.
         penalty: weight of items promised more than once, at the start and the end.
-        search: whether the choices are improved menu by menu.
+        search: from how many of the best choices, at most, the search menu by menu starts; it ends when the optimum of
+            the linear program over all mechanisms is met. 0: no search.
 
     Attributes:
         learned_: the trained menus (`CellMenus`, prices as learned), before anything is done to them.
@@ -187,7 +225,7 @@ class FiniteMenuLearner:
         learning_rate: float = 0.02,
         temperature: tuple[float, float] = (40.0, 400.0),
         penalty: tuple[float, float] = (1.0, 1.5),
-        search: bool = True,
+        search: int = 6,
         seed: int = 0,
     ) -> None:
         self.prior, self.demand, self.options, self.restarts, self.steps = prior, demand, options, restarts, steps
@@ -208,11 +246,17 @@ class FiniteMenuLearner:
             name = b"".join(own.tobytes() for own in groups)
             if name not in seen:
                 seen[name] = (settle(types, groups, self.demand), r)
-        self.choices_, best = max(seen.values(), key=lambda pair: pair[0].revenue)
-        if self.choices_.optimum is None:
+        ranked = sorted(seen.values(), key=lambda pair: -pair[0].revenue)
+        self.choices_, best = ranked[0]
+        if self.choices_.optimum is None:  # selling nothing always is a mechanism
             self.choices_ = settle(types, [np.zeros_like(own) for own in self.choices_.groups], self.demand)
+            ranked[0] = (self.choices_, best)
         self.learned_ = self._table([own[best] for own in shares], [own[best] for own in prices])
-        self.improved_ = improve(types, self.choices_, self.demand) if self.search else self.choices_
+        self.improved_, bound = self.choices_, dsic_optimum(types, self.demand).revenue
+        for start, _ in ranked[: self.search]:
+            if self.improved_.revenue < bound - 1e-6 and start.optimum is not None:
+                tried = improve(types, start, self.demand, bound=bound)
+                self.improved_ = max(self.improved_, tried, key=lambda choices: choices.revenue)
         self.mechanism_ = tabulate(self.prior, self.improved_, self.demand)
         return self
 

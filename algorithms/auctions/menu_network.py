@@ -151,7 +151,7 @@ class MenuNetworkLearner(GradientLearner):
         facts: Mapping[str, Any] = {
             "prior": prior.to_dict(), "demand": demand, "options": self.options, "shared": self.shared,
             "layers": list(self.layers), "iterations": self.iterations, "batch": self.batch, "rates": list(rates),
-            "temperature": list(temperature), "penalty": list(penalty), 
+            "temperature": list(temperature), "penalty": list(penalty),
             "room": self.room, "room_weight": self.room_weight,
         }  # fmt: skip
         super().__init__(seed, facts)

@@ -90,7 +90,12 @@ def finite_types(prior: Prior) -> Types:
 
 
 def dsic_optimum(
-    prior: Prior | Types, demand: str = "additive", *, groups: Sequence[Array] | None = None, margin: float = 0.0
+    prior: Prior | Types,
+    demand: str = "additive",
+    *,
+    groups: Sequence[Array] | None = None,
+    margin: float = 0.0,
+    allocation: Array | None = None,
 ) -> FiniteOptimum:
     """The most that any mechanism with dominant strategies and ex-post participation earns on these types.
 
@@ -101,6 +106,7 @@ def dsic_optimum(
             belongs to the others' types T_i (row-major); group 0 is given nothing. Default: every type has an option
             of its own.
         margin: advantage, in units of value, of a type's own option over every other one. Above 0 only with groups.
+        allocation: (P, n, m), equal within each group: kept as it is, only payments are chosen.
 
     Raises:
         ValueError: an argument is malformed, or no mechanism has these groups with this margin.
@@ -158,6 +164,10 @@ def dsic_optimum(
             if b >= 0:
                 cost[b * (m + 1) + m] += mass
     bounds = np.tile(np.array([[0.0, 1.0]] * m + [[-np.inf, np.inf]]), (size, 1))
+    if allocation is not None:
+        sold = chosen >= 0
+        for j in range(m):
+            bounds[chosen[sold] * (m + 1) + j] = np.asarray(allocation)[sold][:, j, None]
     solution = program.maximise(cost, bounds)
     if solution is None:
         raise ValueError("groups, margin: no mechanism has these groups with this margin")
