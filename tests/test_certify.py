@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from walras.agents.mechanism_files import save_mechanism
+from walras.benchmarks.execute import load
+from walras.benchmarks.suites import get_suite
 from walras.cli import main
 from walras.envs.auctions.cell_menus import CellMenus, grid_cuts, type_cuts
 from walras.envs.auctions.certify import certify
@@ -368,3 +370,21 @@ def test_the_command_takes_code_and_names_wrong_requests(
     assert main(["certify", "my_auction:rule"]) == 3
     assert main(["certify", "no_such_file.safetensors"]) == 3
     assert "there is no file" in capsys.readouterr().err
+
+
+# -- the suite ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vcg-2x2", "myerson-2x2", "fee-2x2", "altered-vcg", "code", "cost-2x2"])
+def test_cases_of_the_suite_reach_their_figures(name: str) -> None:
+    suite = get_suite("certificates")
+    case = suite.case(name)
+    small = {"tables": 6, "refined": 0.02, "levels": 1, "sample": 20}
+    params = {key: small.get(key, value) for key, value in case.params.items()}
+    metrics = load(case.run)(0, lambda share, text: None, **params).metrics
+    for known in suite.known:
+        if known.case == name:
+            assert metrics[known.metric] == known.value
+    for target in suite.targets:
+        if target.case == name and target.metric not in ("cpu_seconds", "ratio"):
+            assert target.reached(metrics[target.metric])

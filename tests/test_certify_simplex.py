@@ -18,25 +18,23 @@ from walras.envs.auctions.certify.games import solve_game
 from walras.envs.auctions.certify.many import certify_many, conflicts
 from walras.envs.auctions.certify.simplex import certify_two
 from walras.envs.auctions.mechanisms import AMA
-from walras.envs.auctions.simplex_menus import SimplexMenus, Surcharge
+from walras.envs.auctions.simplex_menus import SimplexMenus, Surcharge, tabulate_menus
 from walras.envs.auctions.tables import dyadic
 
 BUNDLES = np.array(list(itertools.product((0.0, 1.0), repeat=2)))
 LOTTERIES = np.array([[0, 0], [1, 0], [0.5, 0.5], [0.25, 1], [1, 1]])
 
 
+def raise_prices(menus: SimplexMenus, fee: float) -> SimplexMenus:
+    prices = np.array(menus.prices)
+    prices[..., 1:] += dyadic(fee)
+    return SimplexMenus(menus.low, menus.high, menus.options, prices, menus.grid, menus.surcharges)
+
+
 def interpolate(mechanism: AMA, grid: int, fee: float = 0.0) -> SimplexMenus:
     """Two-item menus with the prices of an affine maximiser at the nodes of a grid, and a fee on every option."""
-    axis = np.arange(grid + 1) / grid
-    nodes = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-    menu = mechanism.menus(np.stack([nodes, nodes], axis=1))
-    prices = np.zeros((2, len(nodes), 4))
-    for i, (k, bundle) in itertools.product(range(2), enumerate(BUNDLES)):
-        same = np.all(menu.items[0, i] == bundle, axis=1)
-        prices[i, :, k] = menu.prices[:, i, same].min(axis=1)
-    prices[..., 1:] += fee
-    prices[..., 0] = 0.0
-    return SimplexMenus(np.zeros((2, 2)), np.ones((2, 2)), BUNDLES, dyadic(prices), grid)
+    menus = tabulate_menus(mechanism, BUNDLES, np.zeros((2, 2)), np.ones((2, 2)), grid)
+    return raise_prices(menus, fee)
 
 
 def random_menus(
@@ -150,12 +148,6 @@ def check_verdict(menus: SimplexMenus, worst: float) -> str:
     else:
         assert abs(worst) < 1e-7
     return found.status
-
-
-def raise_prices(menus: SimplexMenus, fee: float) -> SimplexMenus:
-    prices = np.array(menus.prices)
-    prices[..., 1:] += dyadic(fee)
-    return SimplexMenus(menus.low, menus.high, menus.options, prices, menus.grid, menus.surcharges)
 
 
 LOTTERY = np.array([[0.0], [0.375], [1.0]])

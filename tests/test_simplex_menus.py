@@ -17,7 +17,7 @@ from walras.envs.auctions import kuhn
 from walras.envs.auctions.certify import whole
 from walras.envs.auctions.mechanisms import AMA, VCG, CoinMixture, FirstPrice, OutcomeTable
 from walras.envs.auctions.node_menus import node_menus
-from walras.envs.auctions.simplex_menus import SimplexMenus
+from walras.envs.auctions.simplex_menus import SimplexMenus, tabulate_menus
 from walras.envs.auctions.tables import check_dyadic, dyadic
 
 BUNDLES = np.array(list(itertools.product((0.0, 1.0), repeat=2)))
@@ -111,6 +111,19 @@ def test_finer_surcharges_replace_coarser_ones() -> None:
     bids[:, 0, 0] = (0.1, 0.3, 0.6)
     assert menus.price(bids, 1)[:, 1].tolist() == [0.5, 0.25, 0.5]
     assert menus.price(bids, 0)[:, 1].tolist() == [0.0] * 3
+
+
+def test_menus_of_any_mechanism_are_read_at_the_nodes() -> None:
+    ama, box = AMA.symmetric_2x2(0.636, 0.91, 1.137), (np.zeros((2, 2)), np.ones((2, 2)))
+    table = tabulate_menus(ama, BUNDLES, *box, 4)
+    bids = np.random.default_rng(0).integers(0, 5, (300, 2, 2)) / 4
+    menu = ama.menus(bids)
+    for k, bundle in enumerate(BUNDLES):
+        same = np.all(menu.items == bundle, axis=-1)
+        cheapest = np.where(same, menu.prices, np.inf).min(axis=-1)
+        assert np.allclose(table.menus(bids).prices[..., k], cheapest if k else 0.0, atol=2.0**-24)
+    with pytest.raises(ValueError, match="options: each must be in the menu"):
+        tabulate_menus(ama, np.array([[0.0, 0.0], [0.5, 0.0]]), *box, 4)
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

@@ -16,6 +16,7 @@ _ENTRIES: dict[str, str] = {
     "abcs-stacked": "walras.benchmarks.suites.abcs_stacked:SUITE",
     "auctions": "walras.benchmarks.suites.auctions:SUITE",
     "auction-learning": "walras.benchmarks.suites.learning:SUITE",
+    "certificates": "walras.benchmarks.suites.certificates:SUITE",
     "classical-games": "walras.benchmarks.suites.classical:SUITE",
     "tabular-speed": "walras.benchmarks.suites.tabular_speed:SUITE",
     "doors-speed": "walras.benchmarks.suites.speed:SUITE",

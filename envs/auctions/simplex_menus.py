@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -31,9 +32,9 @@ import array_api_compat
 import numpy as np
 
 from walras.envs.auctions import kuhn
-from walras.envs.auctions.mechanism import DEMANDS, Array, Menu, Outcome
+from walras.envs.auctions.mechanism import DEMANDS, Array, Menu, MenuMechanism, Outcome
 from walras.envs.auctions.node_menus import barycentric
-from walras.envs.auctions.tables import TableMechanism, check_dyadic
+from walras.envs.auctions.tables import TableMechanism, check_dyadic, dyadic
 
 
 class Surcharge(NamedTuple):
@@ -252,6 +253,42 @@ class SimplexMenus(TableMechanism):
         )
         low, high, options, prices = (arrays[name] for name in ("low", "high", "options", "prices"))
         return cls(low, high, options, prices, facts["grid"], surcharges, facts["demand"], facts["bits"])
+
+
+def tabulate_menus(
+    mechanism: MenuMechanism, options: Any, low: Any, high: Any, grid: int, *, fee: float = 0.0, bits: int = 24
+) -> SimplexMenus:
+    """The menus of `mechanism` read at the nodes of a grid, as a table; in between its prices are interpolated.
+
+    Exact where prices are affine on the simplices, as those of item-wise second-price sales with reserves on the grid.
+
+    Args:
+        mechanism: its menus must hold every one of the options at every node; of equal options the cheapest counts.
+        options: (K, m), option 0 null.
+        low: (n, m) lower ends of the values.
+        high: (n, m) upper ends.
+        grid: cells a side.
+        fee: added to the price of every option for each unit of probability in it.
+        bits: prices are rounded to multiples of 2^-bits.
+
+    Raises:
+        ValueError: an option is missing in a menu, or a table is malformed.
+    """
+    options, low, high = (np.array(part, dtype=np.float64) for part in (options, low, high))
+    n, m = low.shape
+    unit = np.array(list(itertools.product(range(grid + 1), repeat=m * (n - 1))), dtype=np.float64) / grid
+    nodes = unit.reshape(-1, n - 1, m)
+    prices = np.empty((n, len(nodes), len(options)))
+    for i in range(n):
+        others = [j for j in range(n) if j != i]
+        bids = np.insert(low[others] + (high - low)[others] * nodes, i, low[i], axis=1)
+        menu = mechanism.menus(bids)
+        same = np.all(menu.items[:, i, None] == options[None, :, None], axis=-1)  # (nodes, K, options of the menu)
+        if not same.any(axis=2).all():
+            raise ValueError("options: each must be in the menu at every node")
+        prices[i] = np.where(same, menu.prices[:, i, None], np.inf).min(axis=2) + fee * options.sum(axis=1)
+    prices[..., 0] = 0.0
+    return SimplexMenus(low, high, options, dyadic(prices, bits), grid, demand=mechanism.demand, bits=bits)
 
 
 def check_options(name: str, options: Any, items: int, demand: str) -> None:

@@ -74,26 +74,13 @@ def certify_simplex_menus(
 
 def certify_two(mechanism: SimplexMenus, robust: bool, progress: Progress | None) -> Certificate:
     """Decide about two bidders, see `certify_simplex_menus`."""
-    unit = whole.unit_of(mechanism)
-    margin = math.ceil(Fraction(unit.per_value, 1 << mechanism.bits + 1)) if robust else 1
-    search = _Search(mechanism, unit, margin, robust)
-    sides = search.sides
-    kernels = _kernels(unit.kind is object)
-    scale = 2 * unit.bound + margin  # at least every entry of a game
-    width = min(26, 61 - (2 * len(mechanism.options) * scale).bit_length())
-    report = Report(mechanism, unit, margin, robust)
-    counts = np.zeros(3, dtype=np.int64)
-    for begin, found in _conflicts(search, kernels, counts):
+    search = TwoSides(mechanism, robust)
+    report = Report(mechanism, search.unit, search.margin, robust)
+    for begin, found in search.conflicts():
         if progress is not None:
-            progress(begin / sides[0].tree.roots)
-        estimate = np.full(len(found), np.inf)
-        if width >= 6 and unit.kind is np.int64:
-            proved, tied = kernels.settle_pairs(
-                found, 0, len(found), sides[0].values, sides[1].prices, sides[1].values, sides[0].prices,
-                sides[0].gain, sides[1].saving, sides[1].gain, sides[0].saving,
-                margin, float(scale), width, -(-kernels.LIMB_BITS // width), -1e-5, not robust, estimate,
-            )  # fmt: skip
-            report.weights, report.ties = report.weights + int(proved), report.ties + int(tied)
+            progress(begin / search.sides[0].tree.roots)
+        by_weights, by_ties, estimate = search.prove(found)
+        report.weights, report.ties = report.weights + by_weights, report.ties + by_ties
         # Likely counterexamples first.
         left = np.flatnonzero(~np.isnan(estimate))
         for f in left[np.argsort(-estimate[left], kind="stable")].tolist():
@@ -106,22 +93,72 @@ def certify_two(mechanism: SimplexMenus, robust: bool, progress: Progress | None
                 break
         if report.example is not None:
             break
-    report.total = int(counts[2])
+    report.total = int(search.counts[2])
     report.bounds = {
-        "pairs of pieces settled by bounds": int(counts[0]),
-        "pairs of pieces with conflicts left": int(counts[1]),
+        "pairs of pieces settled by bounds": int(search.counts[0]),
+        "pairs of pieces with conflicts left": int(search.counts[1]),
     }
     return report.certificate()
 
 
-class _Search:
-    """The numbers of a mechanism, laid out by piece."""
+class TwoSides:
+    """The numbers of a mechanism for two bidders, laid out by piece, and the search for conflicts.
 
-    def __init__(self, mechanism: SimplexMenus, unit: whole.Unit, margin: int, robust: bool) -> None:
-        self.mechanism, self.unit, self.margin, self.robust = mechanism, unit, margin, robust
+    Attributes:
+        unit: the whole unit.
+        margin: units by which an excluded choice must be beaten.
+        sides: the pieces of bidder 0's values, and of bidder 1's.
+        counts: pairs of pieces settled by bounds, pairs with conflicts left, conflicts left.
+    """
+
+    def __init__(self, mechanism: SimplexMenus, robust: bool) -> None:
+        self.mechanism, self.robust = mechanism, robust
+        self.unit = unit = whole.unit_of(mechanism)
+        self.margin = math.ceil(Fraction(unit.per_value, 1 << mechanism.bits + 1)) if robust else 1
+        self.scale = 2 * unit.bound + self.margin  # at least every entry of a game
+        self.width = min(26, 61 - (2 * len(mechanism.options) * self.scale).bit_length())
+        self._kernels = _kernels(unit.kind is object)
         options = whole.whole(mechanism.options, unit.option_bits, np.int64)
-        self.conflict = np.any(options[:, None] + options[None, :] > 1 << unit.option_bits, axis=-1)
+        self._clash = np.any(options[:, None] + options[None, :] > 1 << unit.option_bits, axis=-1)
         self.sides = (self._side(0), self._side(1))
+        self.counts = np.zeros(3, dtype=np.int64)
+
+    def conflicts(self) -> Iterator[tuple[int, Array]]:
+        """Conflicts (F, 4) that bounds leave open, a block of roots at a time, with the first root of the block.
+
+        Each is a leaf of the first side, a leaf of the second, the option of bidder 0 and that of bidder 1.
+        """
+        (first, second), children = self.sides, 1 << self.mechanism.items
+        room, begin, roots = 1 << 16, 0, first.tree.roots
+        stack = np.empty((1 << 12, 2), dtype=np.int64)
+        while begin < roots:
+            found = np.empty((room, 4), dtype=np.int64)
+            size, after = self._kernels.walk_pairs(
+                begin, roots, self._clash, self.margin, first.gain, second.saving, second.gain, first.saving,
+                first.tree.child, first.tree.level, second.tree.child, second.tree.level, children,
+                stack, found, self.counts,
+            )  # fmt: skip
+            if after == begin:
+                room *= 4
+            elif size:
+                yield begin, found[:size]
+            begin = after
+
+    def prove(self, found: Array) -> tuple[int, int, Array]:
+        """How many of the conflicts (F, 4) weights exclude, and the order at ties; doubles' estimates of the others.
+
+        Estimates (F,) are values of games over `scale`, nan where the conflict is excluded.
+        """
+        first, second = self.sides
+        estimate = np.full(len(found), np.inf)
+        if self.width < 6 or self.unit.kind is object:
+            return 0, 0, estimate
+        by_weights, by_ties = self._kernels.settle_pairs(
+            found, 0, len(found), first.values, second.prices, second.values, first.prices,
+            first.gain, second.saving, second.gain, first.saving, self.margin, float(self.scale), self.width,
+            -(-self._kernels.LIMB_BITS // self.width), -1e-5, not self.robust, estimate,
+        )  # fmt: skip
+        return int(by_weights), int(by_ties), estimate
 
     def _side(self, bidder: int) -> Side:
         """The pieces of the values of `bidder`, on which the other's prices are affine."""
@@ -173,26 +210,6 @@ def _largest(numbers: Array) -> Array:
     for v in range(1, numbers.shape[1]):
         np.maximum(result, numbers[:, v, :, None] - numbers[:, v, None, :], out=result)
     return result
-
-
-def _conflicts(search: _Search, kernels: Any, counts: Array) -> Iterator[tuple[int, Array]]:
-    """Conflicts (F, 4) that bounds leave open, a block of roots at a time, with the first root of the block."""
-    (first, second), margin = search.sides, search.margin
-    children = 1 << search.mechanism.items
-    room, begin, roots = 1 << 16, 0, first.tree.roots
-    stack = np.empty((1 << 12, 2), dtype=np.int64)
-    while begin < roots:
-        found = np.empty((room, 4), dtype=np.int64)
-        size, after = kernels.walk_pairs(
-            begin, roots, search.conflict, margin, first.gain, second.saving, second.gain, first.saving,
-            first.tree.child, first.tree.level, second.tree.child, second.tree.level, children,
-            stack, found, counts,
-        )  # fmt: skip
-        if after == begin:
-            room *= 4
-        elif size:
-            yield begin, found[:size]
-        begin = after
 
 
 def _kernels(plain: bool) -> Any:
