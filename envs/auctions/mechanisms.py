@@ -34,6 +34,7 @@ from walras.envs.auctions.sales import (
 from walras.envs.auctions.simplex_menus import SimplexMenus
 from walras.envs.auctions.tables import Tables
 from walras.envs.auctions.truthful import AMA, VCG, BundleMyerson, ItemwiseMyerson, PostedMenu, affine_maximizer
+from walras.envs.auctions.utility_table import UtilityTable
 
 __all__ = [
     "AMA",
@@ -57,6 +58,7 @@ __all__ = [
     "PostedPrice",
     "SecondPrice",
     "SimplexMenus",
+    "UtilityTable",
     "affine_maximizer",
     "all_pay",
     "bundle_sale",
@@ -85,6 +87,7 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         CellMenus,
         SimplexMenus,
         OutcomeTable,
+        UtilityTable,
         CoinMixture,
     )
 }

@@ -45,6 +45,7 @@ CERTIFIERS: dict[str, str] = {
     "SimplexMenus": f"{_HERE}.simplex:certify_simplex_menus",
     "CellMenus": f"{_HERE}.cells:certify_cell_menus",
     "OutcomeTable": f"{_HERE}.finite:certify_outcome_table",
+    "UtilityTable": f"{_HERE}.convex:certify_utility_table",
     "AMA": f"{_HERE}.theorems:certify_ama",
     "PostedMenu": f"{_HERE}.theorems:certify_posted_menu",
     "CoinMixture": f"{_HERE}.theorems:certify_mixture",
