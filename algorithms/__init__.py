@@ -173,6 +173,13 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         "learn",
         "verified",
     ),
+    "myerson-net": AlgorithmEntry(
+        f"{_HERE}.auctions.myerson_net:MyersonNet",
+        "auctions of one item as increasing virtual values, by gradient",
+        "arXiv 1706.03459; Myerson (1981)",
+        "learn",
+        "verified",
+    ),
     "ppo": AlgorithmEntry(
         f"{_HERE}.ppo:train_ppo", "any one seat by Stable-Baselines3 PPO", "arXiv 1707.06347", "learn", "verified"
     ),

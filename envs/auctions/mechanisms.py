@@ -18,6 +18,7 @@ from walras.envs.auctions.mechanism import (
     value,
 )
 from walras.envs.auctions.mixture import CoinMixture
+from walras.envs.auctions.monotone import MonotoneAuction
 from walras.envs.auctions.outcome_table import OutcomeTable
 from walras.envs.auctions.sales import (
     AllPay,
@@ -52,6 +53,7 @@ __all__ = [
     "Mechanism",
     "Menu",
     "MenuMechanism",
+    "MonotoneAuction",
     "Outcome",
     "OutcomeTable",
     "PostedMenu",
@@ -84,6 +86,7 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         ItemwiseMyerson,
         BundleMyerson,
         AMA,
+        MonotoneAuction,
         CellMenus,
         SimplexMenus,
         OutcomeTable,
