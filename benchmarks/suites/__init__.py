@@ -23,7 +23,9 @@ _ENTRIES: dict[str, str] = {
     "bench-reliability": "walras.benchmarks.suites.reliability:SUITE",
     "clearing-speed": "walras.benchmarks.suites.platform_clearing:SUITE",
     "platform-equilibrium": "walras.benchmarks.suites.platform_equilibrium:SUITE",
+    "regret-nets": "walras.benchmarks.suites.regret_nets:SUITE",
     "platform-matching": "walras.benchmarks.suites.platform_matching:SUITE",
+    "yao": "walras.benchmarks.suites.yao:SUITE",
     "bench-selftest": "walras.benchmarks.suites.selftest:SUITE",
 }
 
