@@ -165,9 +165,9 @@ def dsic_optimum(
                 cost[b * (m + 1) + m] += mass
     bounds = np.tile(np.array([[0.0, 1.0]] * m + [[-np.inf, np.inf]]), (size, 1))
     if allocation is not None:
-        sold = chosen >= 0
+        taken = chosen >= 0
         for j in range(m):
-            bounds[chosen[sold] * (m + 1) + j] = np.asarray(allocation)[sold][:, j, None]
+            bounds[chosen[taken] * (m + 1) + j] = np.asarray(allocation)[taken][:, j, None]
     solution = program.maximise(cost, bounds)
     if solution is None:
         raise ValueError("groups, margin: no mechanism has these groups with this margin")
