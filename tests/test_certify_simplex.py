@@ -188,15 +188,17 @@ def test_products_of_simplices_and_the_whole_cube_give_one_verdict(seed: int, fe
     assert by_pairs.undecided == pytest.approx(by_cube.undecided, abs=1e-12) or by_pairs.status != "undecided"
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_numbers_beyond_int64_are_decided_in_python_integers(seed: int) -> None:
-    """Options of 40 bits and values of 40 bits need more than 63 bits together; the verdict must not change."""
+@pytest.mark.parametrize("bits", [20, 24, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_options_of_many_bits_do_not_change_the_verdict(seed: int, bits: int) -> None:
+    """Products of two long numbers: few bits are left for weights (20, 24), or int64 does not hold them (40)."""
     coarse = raise_prices(random_menus(seed, options=LOTTERIES, grid=1, deep=0), 0.25 * seed)
     options = np.array(coarse.options)
-    options[3, 0] += 2.0**-40
-    fine = SimplexMenus(coarse.low, coarse.high, options, coarse.prices, 1, coarse.surcharges, bits=40)
-    assert whole.unit_of(fine).kind is object
-    assert certify(fine).status == certify(coarse).status
+    options[3, 0] += 2.0**-bits
+    fine = SimplexMenus(coarse.low, coarse.high, options, coarse.prices, 1, coarse.surcharges, bits=max(bits, 24))
+    assert (whole.unit_of(fine).kind is object) == (bits == 40)
+    for robust in (True, False):
+        assert certify(fine, robust=robust).status == certify(coarse, robust=robust).status
 
 
 def test_three_half_lotteries_clash_though_no_two_do() -> None:

@@ -121,7 +121,8 @@ class _Cube:
         self.margin = math.ceil(Fraction(unit.per_value, 1 << mechanism.bits + 1)) if robust else 1
         self.scale = 2 * unit.bound + self.margin
         self.width = min(26, 61 - (n * count * self.scale).bit_length())
-        if unit.kind is object or self.width < 6:
+        self.ties = not robust and self.width >= 6  # weights for ties need some bits of their own
+        if unit.kind is object or self.width < 1:
             raise ValueError("mechanism: its numbers are too large for int64; use fewer bits, for options above all")
         self.report = Report(mechanism, unit, self.margin, robust)
         options = whole.whole(mechanism.options, unit.option_bits, np.int64)
@@ -151,7 +152,7 @@ class _Cube:
             estimate = np.full(room, -np.inf)
             size, after = walk(
                 begin, cells, self.mechanism.grid, *tables, self.tuples, self.margin, float(self.scale), self.width,
-                -(-kernels.LIMB_BITS // self.width), not self.robust, found, which, estimate, counts,
+                -(-kernels.LIMB_BITS // self.width), self.ties, found, which, estimate, counts,
             )  # fmt: skip
             if after == begin:
                 room *= 4
@@ -272,7 +273,7 @@ class _Cube:
             found, which, estimate = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64), np.empty(room)
             size = cube_kernels.check_simplices(
                 utility, saving, refined.any(axis=1), self.tuples, self.margin, float(self.scale), self.width,
-                -(-kernels.LIMB_BITS // self.width), not self.robust, state, found, which, estimate, counts,
+                -(-kernels.LIMB_BITS // self.width), self.ties, state, found, which, estimate, counts,
             )  # fmt: skip
             for f in np.argsort(-estimate[:size], kind="stable").tolist():
                 self.settle(level, int(ids[found[f]]), int(which[f]), float(estimate[f]))

@@ -62,6 +62,9 @@ def certify_simplex_menus(
         robust: ask that every excluded choice is beaten by half a unit 2^-bits at least, so that arithmetic in
             doubles cannot choose it either; otherwise prove it in exact arithmetic, ties to the lowest index.
         progress: told the share of the work done.
+
+    Raises:
+        ValueError: three bidders or more, and tables or numbers are too large for that method.
     """
     if mechanism.bidders == 1:
         return Certificate("SimplexMenus", CERTIFIED, "one bidder: options are probabilities, so every choice fits")
@@ -151,12 +154,12 @@ class TwoSides:
         """
         first, second = self.sides
         estimate = np.full(len(found), np.inf)
-        if self.width < 6 or self.unit.kind is object:
+        if self.width < 1 or self.unit.kind is object:
             return 0, 0, estimate
         by_weights, by_ties = self._kernels.settle_pairs(
             found, 0, len(found), first.values, second.prices, second.values, first.prices,
             first.gain, second.saving, second.gain, first.saving, self.margin, float(self.scale), self.width,
-            -(-self._kernels.LIMB_BITS // self.width), -1e-5, not self.robust, estimate,
+            -(-self._kernels.LIMB_BITS // self.width), -1e-5, not self.robust and self.width >= 6, estimate,
         )  # fmt: skip
         return int(by_weights), int(by_ties), estimate
 
