@@ -160,7 +160,7 @@ def draw_profiles(figure: Figure, results: Mapping[str, Sequence[Record]]) -> No
                 for i in range(2)
             )
             panel.text(b, a, text, ha="center", va="center", fontsize=6)
-        panel.imshow(shades, cmap="Greens", vmin=0.0, vmax=2.0 * shades.max())
+        panel.imshow(shades, cmap="Greens", vmin=0.0, vmax=2.0 * shades.max(), aspect="auto")
         panel.set_xticks(range(4), types)
         panel.set_yticks(range(4), types)
         panel.set_title(title)
