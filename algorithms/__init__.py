@@ -180,6 +180,27 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         "learn",
         "verified",
     ),
+    "menu-network": AlgorithmEntry(
+        f"{_HERE}.auctions.menu_network:MenuNetworkLearner",
+        "menus of several bidders by networks that see the others' reports alone (GemNet)",
+        "arXiv 2406.07428",
+        "learn",
+        "verified",
+    ),
+    "cell-transform": AlgorithmEntry(
+        f"{_HERE}.auctions.cell_transform:transform",
+        "menus on cells made feasible at every profile by least fixed points; also by HiGHS and CP-SAT",
+        "arXiv 2406.07428; Tarski (1955)",
+        "",
+        "verified",
+    ),
+    "finite-menus": AlgorithmEntry(
+        f"{_HERE}.auctions.finite_menus:FiniteMenuLearner",
+        "menus for finitely many types, learned, settled by a linear program, tabulated",
+        "arXiv 2406.07428; Yao (2017)",
+        "learn",
+        "verified",
+    ),
     "ppo": AlgorithmEntry(
         f"{_HERE}.ppo:train_ppo", "any one seat by Stable-Baselines3 PPO", "arXiv 1707.06347", "learn", "verified"
     ),

@@ -257,10 +257,10 @@ def draw_menus(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
     arrays = next(iter(results.values()))[0].arrays
     panels = figure.subplots(1, 3, width_ratios=(1.35, 1, 1))
     reports = np.asarray(arrays["reports"])
-    for k, label in enumerate(("item 2", "item 1", "both")):
+    for k, label in ((1, "item 1"), (2, "both")):
         for name, style in (("before", ":"), ("after", "-")):
             panels[0].step(
-                reports, np.asarray(arrays[name])[:, k], style, color=f"C{k}", where="mid",
+                reports, np.asarray(arrays[name])[:, k], style, color=f"C{k - 1}", where="mid",
                 label=label if name == "after" else None,
             )  # fmt: skip
     panels[0].set_xlabel("first bidder reports (x, x)")
