@@ -93,6 +93,20 @@ def test_verdicts_on_cells_agree_with_linear_programs(bidders: int, items: int) 
     assert seen == {"certified", "refuted"}
 
 
+def test_verdicts_on_merged_cells_agree_with_linear_programs() -> None:
+    seen = set()
+    for seed, fee in itertools.product(range(2), (-0.25, 0.4)):
+        plain = random_cells(seed, fee=fee)
+        ids = np.array([0, 0, 1, 2])  # the first item's lower interval is one cell
+        menus = CellMenus(
+            plain.cuts, tuple(o[:3] for o in plain.options), tuple(p[:3] for p in plain.prices), False, (ids, ids)
+        )
+        status = check_cells(menus)
+        seen.add(status)
+        assert (status == "refuted") == slowest_cells(menus)
+    assert seen == {"certified", "refuted"}
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.2, 0.5]))
 def test_verdicts_on_finite_types_agree_with_listing(seed: int, fee: float) -> None:
