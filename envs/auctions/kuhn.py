@@ -33,6 +33,23 @@ def orders(dimension: int) -> Array:
     )
 
 
+def ranks(given: Array) -> Any:
+    """Place (S,) of each order of 0..d-1 in `given` (S, d) among all orders (numpy)."""
+    size, d = given.shape
+    result = np.zeros(size, dtype=np.int64)
+    for k in range(d):
+        result = result * (d - k) + np.sum(given[:, k + 1 :] < given[:, k : k + 1], axis=1)
+    return result
+
+
+def number(corner: Array, order: Array, cells: int) -> Any:
+    """Number (S,) of the simplex at the cell corners (S, d), in 0..cells - 1, with the orders (S, d) (numpy)."""
+    result = np.zeros(len(corner), dtype=np.int64)
+    for k in range(corner.shape[1]):
+        result = result * cells + corner[:, k]
+    return result * math.factorial(corner.shape[1]) + ranks(order)
+
+
 def locate(points: Array, cells: int) -> Array:
     """Number (N,) of the simplex that holds each of the `points` (N, d) in [0, 1].
 
@@ -57,18 +74,23 @@ def locate(points: Array, cells: int) -> Array:
     return number * math.factorial(d) + rank
 
 
+def _corners(simplices: Array, cells: int, dimension: int) -> tuple[Any, Any]:
+    """Corner (S, d) of the cell, and rank (S,) of the order, of numbered simplices."""
+    cell, rank = np.divmod(np.asarray(simplices, dtype=np.int64), math.factorial(dimension))
+    corner = np.empty((len(cell), dimension), dtype=np.int64)
+    for k in reversed(range(dimension)):
+        cell, corner[:, k] = np.divmod(cell, cells)
+    return corner, rank
+
+
 def vertices(simplices: Array, cells: int, dimension: int) -> Any:
     """Vertices (S, d + 1, d) of numbered `simplices` (S,), as integers in 0..cells (numpy).
 
     The first is the low corner of the cell; each further one takes one step in the next coordinate of the order.
     """
-    numbers = np.asarray(simplices, dtype=np.int64)
-    cell, rank = np.divmod(numbers, math.factorial(dimension))
-    corner = np.empty((len(numbers), dimension), dtype=np.int64)
-    for k in reversed(range(dimension)):
-        cell, corner[:, k] = np.divmod(cell, cells)
+    corner, rank = _corners(simplices, cells, dimension)
     steps = np.eye(dimension, dtype=np.int64)[orders(dimension)[rank]]  # (S, d, d): the k-th step is a unit vector
-    result = np.empty((len(numbers), dimension + 1, dimension), dtype=np.int64)
+    result = np.empty((len(corner), dimension + 1, dimension), dtype=np.int64)
     result[:, 0] = corner
     np.cumsum(steps, axis=1, out=result[:, 1:])
     result[:, 1:] += corner[:, None]
@@ -88,9 +110,7 @@ def _halves(dimension: int) -> tuple[Any, Any]:
     inside = dimension - place  # coordinate order[k] is 1 on the last d - k of the d + 1 vertices
     centre = corners[:, None, :] * (dimension + 1) + inside[None]  # (2^d, d!, d)
     order = np.argsort(-centre, axis=2, kind="stable").reshape(len(corners) * len(perms), dimension)
-    parent = np.zeros(len(order), dtype=np.int64)
-    for k in range(dimension):
-        parent = parent * (dimension - k) + np.sum(order[:, k + 1 :] < order[:, k : k + 1], axis=1)
+    parent = ranks(order)
     cell, rank = np.divmod(np.arange(len(order)), len(perms))
     by_parent = np.argsort(parent, kind="stable").reshape(len(perms), -1)
     return corners[cell[by_parent]], rank[by_parent]
@@ -98,11 +118,7 @@ def _halves(dimension: int) -> tuple[Any, Any]:
 
 def halve(simplices: Array, cells: int, dimension: int) -> Any:
     """The 2^d simplices (S, 2^d) on twice as many cells that make up each of the `simplices` (S,) (numpy)."""
-    numbers = np.asarray(simplices, dtype=np.int64)
-    cell, rank = np.divmod(numbers, math.factorial(dimension))
-    corner = np.empty((len(numbers), dimension), dtype=np.int64)
-    for k in reversed(range(dimension)):
-        cell, corner[:, k] = np.divmod(cell, cells)
+    corner, rank = _corners(simplices, cells, dimension)
     offsets, ranks = _halves(dimension)
     fine = 2 * corner[:, None, :] + offsets[rank]
     number = np.zeros(fine.shape[:2], dtype=np.int64)
@@ -119,19 +135,10 @@ def parents(simplices: Array, cells: int, dimension: int) -> Any:
     """
     if cells % 2:
         raise ValueError(f"cells: must be even, got {cells}")
-    numbers = np.asarray(simplices, dtype=np.int64)
-    cell, rank = np.divmod(numbers, math.factorial(dimension))
+    corner, rank = _corners(simplices, cells, dimension)
     order = orders(dimension)[rank]
     place = np.empty_like(order)
     np.put_along_axis(place, order, np.broadcast_to(np.arange(dimension), order.shape), axis=1)
-    corner = np.empty((len(numbers), dimension), dtype=np.int64)
-    for k in reversed(range(dimension)):
-        cell, corner[:, k] = np.divmod(cell, cells)
     # Barycentre within the larger cell, in whole numbers that are all different.
     centre = (corner % 2) * (dimension + 1) + dimension - place
-    above = np.argsort(-centre, axis=1, kind="stable")
-    number, rank = np.zeros(len(numbers), dtype=np.int64), np.zeros(len(numbers), dtype=np.int64)
-    for k in range(dimension):
-        number = number * (cells // 2) + corner[:, k] // 2
-        rank = rank * (dimension - k) + np.sum(above[:, k + 1 :] < above[:, k : k + 1], axis=1)
-    return number * math.factorial(dimension) + rank
+    return number(corner // 2, np.argsort(-centre, axis=1, kind="stable"), cells // 2)

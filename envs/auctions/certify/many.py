@@ -58,42 +58,28 @@ def certify_many(mechanism: SimplexMenus, robust: bool, progress: Progress | Non
     return report.certificate()
 
 
-def conflicts(options: Array, bidders: int) -> Array:
-    """Smallest tuples of options (T, n) that do not fit together, -1 for bidders that are not in them.
+def conflicts(options: Array, limit: int, bidders: int) -> Array:
+    """Smallest tuples of options (T, n) that promise an item more than once, -1 for bidders that are not in them.
 
     Args:
-        options: (K, m) whole numbers, in parts of the largest one allowed: `limit` is 1 in the same unit; the last
-            row is that limit.
+        options: (K, m) whole numbers.
+        limit: what an item holds, in the same unit.
         bidders: number n of bidders.
     """
-    shares, limit = [tuple(row) for row in options[:-1].tolist()], options[-1].tolist()
-    levels: list[list[tuple[int, ...]]] = [[(k,) for k in range(len(shares)) if any(shares[k])]]
+    shares = options.tolist()
+
+    def fit(chosen: tuple[int, ...]) -> bool:
+        return all(sum(column) <= limit for column in zip(*(shares[k] for k in chosen), strict=True))
+
+    useful = [k for k, row in enumerate(shares) if any(row)]
+    fitting: list[tuple[int, ...]] = [(k,) for k in useful]
     clashing: list[tuple[int, ...]] = []
-    for _ in range(2, bidders + 1):
-        fitting = []
-        for some in levels[-1]:
-            total = [sum(column) for column in zip(*(shares[k] for k in some), strict=True)]
-            for k in range(len(shares)):
-                if not any(shares[k]):
-                    continue
-                if any(a + b > c for a, b, c in zip(total, shares[k], limit, strict=True)):
-                    # Smallest: it must fit when any one of its options is left out.
-                    whole_tuple = (*some, k)
-                    if all(
-                        all(
-                            sum(column) <= c
-                            for column, c in zip(
-                                zip(*(shares[r] for p, r in enumerate(whole_tuple) if p != gone), strict=True),
-                                limit,
-                                strict=True,
-                            )
-                        )
-                        for gone in range(len(whole_tuple))
-                    ):
-                        clashing.append(whole_tuple)
-                else:
-                    fitting.append((*some, k))
-        levels.append(fitting)
+    for size in range(2, bidders + 1):
+        longer = [(*some, k) for some in fitting for k in useful]
+        fitting = [chosen for chosen in longer if fit(chosen)]
+        for chosen in longer:
+            if not fit(chosen) and all(fit(chosen[:gone] + chosen[gone + 1 :]) for gone in range(size)):
+                clashing.append(chosen)
     rows = []
     for chosen in clashing:
         for members in itertools.combinations(range(bidders), len(chosen)):
@@ -126,8 +112,7 @@ class _Cube:
             raise ValueError("mechanism: its numbers are too large for int64; use fewer bits, for options above all")
         self.report = Report(mechanism, unit, self.margin, robust)
         options = whole.whole(mechanism.options, unit.option_bits, np.int64)
-        limit = np.full((1, m), 1 << unit.option_bits, dtype=np.int64)
-        self.tuples = conflicts(np.concatenate((options, limit)), n)
+        self.tuples = conflicts(options, 1 << unit.option_bits, n)
         self.trees = [build_tree(own, g, mechanism.dimension, count) for own in mechanism.surcharges]
         self.amounts = [whole.surcharge(tree.amounts, mechanism, unit) for tree in self.trees]
         self.extra = [
@@ -177,16 +162,16 @@ class _Cube:
             own_cell[i, own] = [g ** (m - 1 - j) for j in range(m)]
             other_cell[i, others] = [g ** (d - 1 - j) for j in range(d)]
             mine = orders // m == i
-            own_rank[i] = _ranks(orders[mine].reshape(-1, m) - i * m)
-            other_rank[i] = _ranks(np.searchsorted(others, orders[~mine].reshape(-1, d)))
+            own_rank[i] = kuhn.ranks(orders[mine].reshape(-1, m) - i * m)
+            other_rank[i] = kuhn.ranks(np.searchsorted(others, orders[~mine].reshape(-1, d)))
             steps[i, :, 1:] = np.cumsum(mine, axis=1)
             tree = self.trees[i]
             values.append(whole.option_values(mechanism, unit, i, own_corners))
             price = whole.base_prices(mechanism, unit, i, other_corners)
             price += self.amounts[i][tree.entry[: tree.roots]][:, None, :]
             prices.append(price)
-            gain.append(largest(values[-1]))
-            saving.append(largest(-price) + self.extra[i][: tree.roots])
+            gain.append(whole.largest(values[-1]))
+            saving.append(whole.largest(-price) + self.extra[i][: tree.roots])
             divided.append(tree.child[: tree.roots] >= 0)
         stacked = [np.stack(part) for part in (gain, saving, values, prices, divided)]
         by_cell = [
@@ -233,7 +218,7 @@ class _Cube:
         for i, tree in enumerate(self.trees):
             # Twice the barycentre of the projection is a point inside the others' simplex.
             part = corners[:, :, self.others(i)]
-            chain = [_number(part, g << level, d)]
+            chain = [_number(part, g << level)]
             for r in range(level, 0, -1):
                 chain.append(kuhn.parents(chain[-1], g << r, d))
             node = chain[-1].copy()  # roots stand in the order of their numbers
@@ -284,14 +269,6 @@ class _Cube:
                 heap.append((level + 1, kuhn.halve(finer, self.mechanism.grid << level, self.dimension).ravel()))
 
 
-def largest(numbers: Array) -> Array:
-    """Largest difference (N, K, K) of column k over column k' among the vertices of `numbers` (N, V, K)."""
-    result = numbers[:, 0, :, None] - numbers[:, 0, None, :]
-    for v in range(1, numbers.shape[1]):
-        np.maximum(result, numbers[:, v, :, None] - numbers[:, v, None, :], out=result)
-    return result
-
-
 def _extra(tree: Tree, amounts: Array, dimension: int) -> Array:
     """(N, K, K): by how much finer surcharges can favour option k over k' beyond what a node's own amounts say."""
     own = amounts[tree.entry]
@@ -302,21 +279,9 @@ def _extra(tree: Tree, amounts: Array, dimension: int) -> Array:
     return most - saving
 
 
-def _ranks(orders: Array) -> Array:
-    """Rank of each of the `orders` (F, d) of 0..d-1 among all permutations."""
-    d = orders.shape[1]
-    rank = np.zeros(len(orders), dtype=np.int64)
-    for k in range(d):
-        rank = rank * (d - k) + np.sum(orders[:, k + 1 :] < orders[:, k : k + 1], axis=1)
-    return rank
-
-
-def _number(corners: Array, cells: int, dimension: int) -> Array:
+def _number(corners: Array, cells: int) -> Array:
     """Numbers (F,) of the simplices that the projected vertices (F, V, d) of larger simplices span."""
     start, total = corners[:, 0], corners.sum(axis=1)
     inside = total - corners.shape[1] * start  # the sooner a coordinate steps, the more vertices have it
-    order = np.argsort(-inside, axis=1, kind="stable")
-    number = np.zeros(len(corners), dtype=np.int64)
-    for j in range(dimension):
-        number = number * cells + start[:, j]
-    return number * math.factorial(dimension) + _ranks(order)
+    numbers: Array = kuhn.number(start, np.argsort(-inside, axis=1, kind="stable"), cells)
+    return numbers

@@ -175,7 +175,7 @@ class TwoSides:
         values = whole.option_values(mechanism, unit, bidder, corners)
         prices = whole.base_prices(mechanism, unit, payer, corners)
         prices += whole.surcharge(tree.amounts, mechanism, unit)[tree.entry][:, None, :]
-        gain, saving = _largest(values), _largest(-prices)
+        gain, saving = whole.largest(values), whole.largest(-prices)
         for node in np.flatnonzero(tree.child >= 0)[::-1]:  # children come after their parents
             below = slice(tree.child[node], tree.child[node] + (1 << m))
             saving[node] = saving[below].max(axis=0)
@@ -205,14 +205,6 @@ class TwoSides:
             ]
 
         return game, profile
-
-
-def _largest(numbers: Array) -> Array:
-    """Largest difference (N, K, K) of column k over column k' among the vertices of `numbers` (N, V, K)."""
-    result = numbers[:, 0, :, None] - numbers[:, 0, None, :]
-    for v in range(1, numbers.shape[1]):
-        np.maximum(result, numbers[:, v, :, None] - numbers[:, v, None, :], out=result)
-    return result
 
 
 def _kernels(plain: bool) -> Any:

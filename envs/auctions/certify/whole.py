@@ -103,6 +103,14 @@ def surcharge(amounts: Array, mechanism: SimplexMenus, unit: Unit) -> Array:
     return whole(amounts, mechanism.bits, unit.kind) * (unit.cells << unit.option_bits)
 
 
+def largest(numbers: Array) -> Array:
+    """Largest difference (N, K, K) of column k over column k' among the vertices of `numbers` (N, V, K)."""
+    result = numbers[:, 0, :, None] - numbers[:, 0, None, :]
+    for v in range(1, numbers.shape[1]):
+        np.maximum(result, numbers[:, v, :, None] - numbers[:, v, None, :], out=result)
+    return result
+
+
 def double_error(mechanism: SimplexMenus) -> float:
     """A bound on how far a difference of two utilities computed in doubles is from the exact one.
 
