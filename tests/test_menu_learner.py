@@ -12,7 +12,7 @@ from walras.envs.auctions.priors import prior
 torch = pytest.importorskip("torch")
 
 from walras.algorithms.menus.goods import Good, Items  # noqa: E402
-from walras.algorithms.menus.learner import MenuLearner, MenuSettings, Stage, hard_choice, sobol  # noqa: E402
+from walras.algorithms.menus.learner import MenuLearner, MenuSettings, Stage, hard_choice, simplified, sobol  # noqa: E402
 
 SHORT = MenuSettings(
     options=24,
@@ -213,6 +213,20 @@ def test_hard_choices_are_those_of_the_mechanism():
     assert found.gain == pytest.approx(menu.outcome(setting.prior.sample(uniforms)).payment.mean(), rel=1e-12)
     assert found.shares.sum() == pytest.approx(1.0)
     assert found.gain == pytest.approx(setting.revenue, rel=2e-3)
+
+
+def test_a_simplified_menu_has_fewer_options_and_gains_as_much():
+    setting = ONE_BIDDER["additive-uniform"]
+    good, rng = Items(setting.prior), np.random.default_rng(0)
+    options = np.concatenate([np.array(setting.menu.items), rng.random((20, 2)), [[0.999, 0.001]]])
+    prices = np.concatenate([setting.menu.prices, rng.uniform(0.4, 1.0, 20), [2 / 3 - 1e-4]])
+    fewer, asked = simplified(good, options, prices)
+    assert len(asked) < len(prices)
+    uniforms = sobol(1 << 17, 2)
+    before, after = hard_choice(good, options, prices, uniforms), hard_choice(good, fewer, asked, uniforms)
+    assert after.gain >= before.gain - 1e-6 * good.scale * len(prices)
+    assert asked[0] == 0.0
+    assert not fewer[0].any()
 
 
 def test_a_soft_gain_is_never_reported_as_revenue():

@@ -356,22 +356,40 @@ def simplified(good: Good, options: Array, prices: Array, tolerance: float = 1e-
         prices: (K + 1,).
         tolerance: gain that each change may lose, in units of the good's scale.
     """
-    uniforms = sobol(_EVALUATED, good.draws)
-    gain, shares = hard_choice(good, options, prices, uniforms)
-    kept = np.append(True, shares[1:] > 0)
-    for k in np.argsort(shares, kind="stable").tolist():
+    import torch
+
+    allowed = tolerance * good.scale
+    offers, asked = torch.tensor(options, dtype=torch.float64), torch.tensor(prices, dtype=torch.float64)
+    types = torch.tensor(good.types(sobol(_EVALUATED, good.draws)), dtype=torch.float64)
+    utility, earned = good.value(offers, types) - asked, good.gain(offers, asked, types)
+    choice = utility.argmax(dim=1)
+    counts = torch.bincount(choice, minlength=len(prices))
+    kept = counts > 0
+    kept[0] = True
+    utility[:, ~kept] = -torch.inf
+    for k in counts.argsort(stable=True).tolist():
         if k and kept[k]:
-            without = kept.copy()
-            without[k] = False
-            less = hard_choice(good, options[without], prices[without], uniforms).gain
-            if less >= gain - tolerance * good.scale:
-                kept, gain = without, less
-    options, prices = options[kept], prices[kept]
+            # Only who takes it chooses anew.
+            takers = (choice == k).nonzero()[:, 0]
+            utility[takers, k] = -torch.inf
+            second = utility[takers].argmax(dim=1, keepdim=True)
+            lost = (earned[takers, k] - earned[takers].gather(1, second)[:, 0]).sum() / len(types)
+            if float(lost) <= allowed:
+                choice[takers] = second[:, 0]
+                utility[:, k] = -torch.inf
+                kept[k] = False
+            else:
+                utility[takers, k] = (good.value(offers[k : k + 1], types[takers]) - asked[k])[:, 0]
+    remaining = kept.numpy()
+    options, prices = options[remaining], prices[remaining]
+    del utility, earned
+    uniforms = sobol(_EVALUATED, good.draws)
+    gain = hard_choice(good, options, prices, uniforms).gain
     simple = np.concatenate([options[:1], good.simpler(options[1:])])
-    for k in range(1, len(prices)):
+    for k in np.flatnonzero((simple != options).any(axis=1)):
         changed = options.copy()
         changed[k] = simple[k]
         other = hard_choice(good, changed, prices, uniforms).gain
-        if other >= gain - tolerance * good.scale:
+        if other >= gain - allowed:
             options, gain = changed, other
     return options, prices

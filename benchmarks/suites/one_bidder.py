@@ -51,7 +51,7 @@ ONE_ITEM = {
     "exponential": ("exponential", {"scale": 3.0}),
     "irregular": ("irregular", {}),
 }
-_REPLICATES, _POINTS = 10, 1 << 20
+_REPLICATES = 10
 
 
 def setting_of(name: str | int) -> OneBidder:
@@ -92,8 +92,8 @@ def straight_jackets(seed: int, progress: Progress, *, goods: int) -> Outcome:
     return Outcome(metrics, arrays={"prices": list(prices)})
 
 
-def rochet(seed: int, progress: Progress, *, setting: str | int) -> Outcome:
-    """A learned menu, its exact revenue with hard choices, and its certificate."""
+def rochet(seed: int, progress: Progress, *, setting: str | int, steps: int | None = None) -> Outcome:
+    """A learned menu, its exact revenue with hard choices, and its certificate; `steps` ends the training early."""
     from walras.algorithms.menus.goods import Items
     from walras.algorithms.menus.learner import MenuLearner
     from walras.benchmarks.suite import Curve
@@ -102,12 +102,12 @@ def rochet(seed: int, progress: Progress, *, setting: str | int) -> Outcome:
 
     known = setting_of(setting)
     start = time.process_time()
-    learner = MenuLearner(Items(known.prior, known.demand), seed=seed).fit(progress=progress)
+    learner = MenuLearner(Items(known.prior, known.demand), seed=seed).fit(steps, progress=progress)
     menu = learner.menu_
     learned = time.process_time() - start
     earned = menu_revenue(menu, known.prior)
     integrated = time.process_time() - start - learned
-    steps, soft = zip(*learner.curve_, strict=True)
+    at, soft = zip(*learner.curve_, strict=True)
     return Outcome(
         {
             "revenue": earned,
@@ -117,12 +117,14 @@ def rochet(seed: int, progress: Progress, *, setting: str | int) -> Outcome:
             "cpu_seconds": learned,
             "integration_seconds": integrated,
         },
-        {"soft": Curve(steps, soft, "step", "gain with softened choices")},
+        {"soft": Curve(at, soft, "step", "gain with softened choices")},
         {"items": [list(row) for row in menu.items], "prices": list(menu.prices)},
     )
 
 
-def one_item(seed: int, progress: Progress, *, law: str, bidders: int, iterations: int = 1500) -> Outcome:
+def one_item(
+    seed: int, progress: Progress, *, law: str, bidders: int, iterations: int = 1500, points: int = 1 << 20
+) -> Outcome:
     """MyersonNet: a learned auction of one item beside Myerson's and the second-price auction."""
     from walras.algorithms.auctions.myerson_net import MyersonNet, MyersonSettings
     from walras.algorithms.menus.learner import sobol
@@ -135,12 +137,12 @@ def one_item(seed: int, progress: Progress, *, law: str, bidders: int, iteration
     auction = MyersonNet(given, MyersonSettings(iterations=iterations), seed=seed).fit(progress=progress).mechanism_
     learned = time.process_time() - start
     rng = np.random.Generator(np.random.Philox([seed, 1]))
-    points = sobol(_POINTS, bidders)
+    base = sobol(points, bidders)
     means = []
     for _ in range(_REPLICATES):
-        u = (points + rng.random(bidders)) % 1.0
+        u = (base + rng.random(bidders)) % 1.0
         parts = [auction.outcome(given.sample(part)).payment.sum() for part in np.array_split(u, 64)]
-        means.append(float(np.sum(parts)) / _POINTS)
+        means.append(float(np.sum(parts)) / points)
     own = (given.marginals or ())[0][0]
     optimum = theory.myerson_revenue(own, bidders)
     best = max(theory.revenue(own, bidders, float(r)) for r in np.linspace(0.0, 2.0 * theory.myerson_reserve(own), 201))
