@@ -372,7 +372,17 @@ SUITE = Suite(
             iterations=1500,
             temperatures=[[0.0, 100.0], [0.5, 500.0]],
         ),
-        *(_learning("vvca", "VVCA", "VVCA by gradient", name, iterations=2000, batch=1024) for name in ("3x2", "2x3")),
+        *(
+            _learning(tag, learner, text, name, iterations=2000, batch=1024)
+            for tag, learner, text in (
+                ("assignments", "AssignmentAMA", "A free boost for every assignment, by gradient"),
+                ("vvca", "VVCA", "VVCA by gradient"),
+            )
+            for name in ("3x2", "2x3")
+        ),
+        _learning(
+            "lottery", "LotteryAMA", "Lottery AMA started from all assignments and 8 lotteries", "unit-2x2", **_LARGE
+        ),
         *(
             _learning(
                 "lottery", "LotteryAMA", "Lottery AMA started from all assignments and 8 lotteries", name, **_LARGE
