@@ -37,8 +37,9 @@ def certify_cell_menus(mechanism: CellMenus, *, robust: bool = True, progress: P
 
     Args:
         mechanism: the table.
-        robust: ask that every excluded choice is beaten by half a unit 2^-bits at least, so that arithmetic in
-            doubles cannot choose it either; otherwise prove it in exact arithmetic, ties to the lowest index.
+        robust: ask that every excluded choice is beaten by half a unit 2^-bits at least, and by twice what doubles can
+            err by, so that arithmetic in doubles cannot choose it either; otherwise prove it in exact arithmetic,
+            ties to the lowest index.
         progress: told the share of the work done.
 
     Raises:
@@ -79,9 +80,6 @@ def certify_cell_menus(mechanism: CellMenus, *, robust: bool = True, progress: P
     if left:
         reason = f"in {left} tuples of cells choices touch at ties"
         return dataclasses.replace(verdict, status=UNDECIDED, reason=reason, undecided=float(open_share))
-    if robust and 2 * tables.double_error > tables.margin / tables.per_value:
-        reason = f"doubles may err by {tables.double_error:.3g} here, more than the margin"
-        return dataclasses.replace(verdict, status=UNDECIDED, reason=reason)
     return verdict
 
 
@@ -96,11 +94,12 @@ class _Tables:
         bits, n = mechanism.bits, mechanism.bidders
         fraction = max(whole.option_bits(own, bits) for own in mechanism.options)
         self.per_value, self.limit = 1 << (bits + fraction), 1 << fraction
-        self.margin = math.ceil(Fraction(self.limit, 2)) if robust else 1
         size = Fraction(float(mechanism.high.sum(axis=1).max())) + Fraction(
             max(float(np.max(np.abs(own))) for own in mechanism.prices)
         )
-        self.double_error = float(2.0**-52 * 8 * (mechanism.items + 1) * size)
+        # A sum of m products, its rounding, and the same once more for the other option.
+        error = float(2.0**-52 * 8 * (mechanism.items + 1) * size)
+        self.margin = whole.least_margin(self.per_value, bits, error) if robust else 1
         scale = 2 * math.ceil(size * self.per_value) + self.margin
         count = mechanism.options[0].shape[1]
         self.scale, self.width = scale, min(26, 61 - (count * scale).bit_length())

@@ -104,7 +104,8 @@ class _Cube:
             raise ValueError(
                 f"mechanism: {kuhn.count(g, mechanism.dimension)} simplices with {count} options are too many here"
             )
-        self.margin = math.ceil(Fraction(unit.per_value, 1 << mechanism.bits + 1)) if robust else 1
+        error = whole.double_error(mechanism)
+        self.margin = whole.least_margin(unit.per_value, mechanism.bits, error) if robust else 1
         self.scale = 2 * unit.bound + self.margin
         self.width = min(26, 61 - (n * count * self.scale).bit_length())
         self.ties = not robust and self.width >= 6  # weights for ties need some bits of their own

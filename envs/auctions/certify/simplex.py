@@ -10,7 +10,6 @@ which both are best, and that point is the counterexample.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import types
@@ -24,7 +23,7 @@ from walras.envs.auctions import kuhn
 from walras.envs.auctions.certify import whole
 from walras.envs.auctions.certify.many import certify_many
 from walras.envs.auctions.certify.report import Game, Report, rows_against
-from walras.envs.auctions.certify.result import CERTIFIED, UNDECIDED, Certificate, Progress
+from walras.envs.auctions.certify.result import CERTIFIED, Certificate, Progress
 from walras.envs.auctions.certify.tree import Tree, build_tree
 from walras.envs.auctions.mechanism import Array
 from walras.envs.auctions.simplex_menus import SimplexMenus
@@ -59,8 +58,9 @@ def certify_simplex_menus(
 
     Args:
         mechanism: the table.
-        robust: ask that every excluded choice is beaten by half a unit 2^-bits at least, so that arithmetic in
-            doubles cannot choose it either; otherwise prove it in exact arithmetic, ties to the lowest index.
+        robust: ask that every excluded choice is beaten by half a unit 2^-bits at least, and by twice what doubles can
+            err by, so that arithmetic in doubles cannot choose it either; otherwise prove it in exact arithmetic,
+            ties to the lowest index.
         progress: told the share of the work done.
 
     Raises:
@@ -68,11 +68,7 @@ def certify_simplex_menus(
     """
     if mechanism.bidders == 1:
         return Certificate("SimplexMenus", CERTIFIED, "one bidder: options are probabilities, so every choice fits")
-    certificate = (certify_two if mechanism.bidders == 2 else certify_many)(mechanism, robust, progress)
-    if robust and certificate.status == CERTIFIED and whole.double_error(mechanism) * 2 > (certificate.margin or 0.0):
-        reason = f"doubles may err by {whole.double_error(mechanism):.3g} here, more than the margin"
-        return dataclasses.replace(certificate, status=UNDECIDED, reason=reason)
-    return certificate
+    return (certify_two if mechanism.bidders == 2 else certify_many)(mechanism, robust, progress)
 
 
 def certify_two(mechanism: SimplexMenus, robust: bool, progress: Progress | None) -> Certificate:
@@ -117,7 +113,8 @@ class TwoSides:
     def __init__(self, mechanism: SimplexMenus, robust: bool) -> None:
         self.mechanism, self.robust = mechanism, robust
         self.unit = unit = whole.unit_of(mechanism)
-        self.margin = math.ceil(Fraction(unit.per_value, 1 << mechanism.bits + 1)) if robust else 1
+        error = whole.double_error(mechanism)
+        self.margin = whole.least_margin(unit.per_value, mechanism.bits, error) if robust else 1
         self.scale = 2 * unit.bound + self.margin  # at least every entry of a game
         self.width = min(26, 61 - (2 * len(mechanism.options) * self.scale).bit_length())
         self._kernels = _kernels(unit.kind is object)

@@ -111,6 +111,11 @@ def largest(numbers: Array) -> Array:
     return result
 
 
+def least_margin(per_value: int, bits: int, error: float) -> int:
+    """Units by which an excluded choice must be beaten: half of 2^-bits, and twice the `error` of doubles."""
+    return math.ceil(max(Fraction(1, 2 << bits), 2 * Fraction(error)) * per_value)
+
+
 def double_error(mechanism: SimplexMenus) -> float:
     """A bound on how far a difference of two utilities computed in doubles is from the exact one.
 
