@@ -24,14 +24,6 @@ SHORT = MenuSettings(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Experiments(Good):
     """Experiments about a binary state; a type is its belief. What one is worth is a maximum over actions.
 
@@ -181,8 +173,8 @@ def test_training_in_parts_and_from_a_file_gives_the_same_bits(tmp_path):
         16,
         (
             Stage(40, 128, (2e-2, 1e-2), (2e-2, 1e-2)),
-            Stage(40, 256, (1e-2, 5e-3), (1e-2, 5e-3), revive=20),
-            Stage(20, 512, (5e-3, 5e-3), (5e-3, 5e-3)),
+            Stage(30, 256, (1e-2, 5e-3), (1e-2, 5e-3)),
+            Stage(30, 512, (5e-3, 5e-3), (5e-3, 5e-3), revive=15),
         ),
     )
     good = Items(setting.prior)

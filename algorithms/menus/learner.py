@@ -87,7 +87,7 @@ class Hard(NamedTuple):
     shares: Array
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=4)
 def sobol(count: int, draws: int) -> Array:
     """The first `count` points of Sobol's sequence (count, draws) in [0, 1), float64."""
     import torch
@@ -175,21 +175,31 @@ class MenuLearner(Generic[Kind]):
         Raises:
             ValueError: if `steps` is no integer of at least 0.
         """
+        import torch
+
         target = self.steps if steps is None else min(self.steps, self.step_ + whole("steps", steps, 0))
-        while self.step_ < target:
-            stage, done = self._stage()
-            if stage.revive and done % stage.revive == 0 and done + stage.revive <= stage.steps:
-                self._revive()
-            gain = self._step(stage, done / max(stage.steps - 1, 1))
-            self.step_ += 1
-            self._final = None
-            if done + 1 == stage.steps and self.step_ < self.steps:
-                self._next()
-            if self.step_ % 50 == 0 or self.step_ == self.steps:
-                self.curve_.append((self.step_, gain))
-                if progress is not None:
-                    progress(self.step_ / self.steps, f"step {self.step_}, {len(self._markup)} options")
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # the same sums in the same order everywhere
+        try:
+            while self.step_ < target:
+                self._advance(progress)
+        finally:
+            torch.set_num_threads(before)
         return self
+
+    def _advance(self, progress: Progress | None) -> None:
+        stage, done = self._stage()
+        if stage.revive and done % stage.revive == 0 and done + stage.revive <= stage.steps:
+            self._revive()
+        gain = self._step(stage, done / max(stage.steps - 1, 1))
+        self.step_ += 1
+        self._final = None
+        if done + 1 == stage.steps and self.step_ < self.steps:
+            self._next()
+        if self.step_ % 50 == 0 or self.step_ == self.steps:
+            self.curve_.append((self.step_, gain))
+            if progress is not None:
+                progress(self.step_ / self.steps, f"step {self.step_}, {len(self._markup)} options")
 
     def _stage(self) -> tuple[Stage, int]:
         """The stage of the next step, and how many of its steps are done."""
@@ -232,6 +242,7 @@ class MenuLearner(Generic[Kind]):
         options, prices = (part.detach().numpy().astype(np.float64) for part in self._offers())
         shares = hard_choice(self.good, options, prices, sobol(_CHUNK, self.good.draws)).shares[1:]
         kept = shares >= min(self.settings.keep, float(shares.max()))
+        self._start = self._start[kept.tolist()]
         return self._begin(raw[kept], markup[kept])
 
     def _revive(self) -> None:
@@ -306,7 +317,8 @@ class MenuLearner(Generic[Kind]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything that training goes on from to a safetensors file."""
-        arrays = {"raw": self._raw.detach().numpy(), "markup": self._markup.detach().numpy()}
+        parts = {"raw": self._raw, "markup": self._markup, "start": self._start}
+        arrays = {name: part.detach().numpy() for name, part in parts.items()}
         for name, tensor in (("raw", self._raw), ("markup", self._markup)):
             for key, part in self._optimizer.state.get(tensor, {}).items():
                 arrays[f"{name}.{key}"] = np.asarray(part)
@@ -327,6 +339,7 @@ class MenuLearner(Generic[Kind]):
         if facts["training"] != self._training():
             raise ValueError(f"path: {os.fspath(path)!r} belongs to another training: {facts['training']!r}")
         self._begin(arrays["raw"], arrays["markup"])
+        self._start = torch.tensor(arrays["start"])
         for name, tensor in (("raw", self._raw), ("markup", self._markup)):
             keys = [key for key in arrays if key.startswith(f"{name}.")]
             if keys:
