@@ -3,11 +3,15 @@
 For one menu of one bidder, with price changes delta_k >= 0 and delta_0 = 0:
 
     minimise    sum_k w_k delta_k
-    subject to  for each own cell s with an option that does not fit: one fitting option k is chosen (a binary), and
-                delta_l - delta_k >= lead[s, k, l]   for every option l that does not fit,
+    subject to  for each own cell s and each option l that does not fit there: one fitting option k is chosen (a
+                binary) with   delta_l - delta_k >= lead[s, k, l],
 
-where lead is how far l may be ahead of k anywhere in the cell, plus the margin. After a solver the chosen options are
-kept and the price changes recomputed as longest paths, so that its tolerances do not blur the objective.
+where lead is how far l may be ahead of k anywhere in the cell, plus the margin. Each option that does not fit is then
+beaten all over the cell, possibly by different ones, so none of them is ever a best choice. With `joint` one fitting
+option has to beat all of them in a cell; that is sound too, and dearer wherever no single option does it.
+
+After a solver the chosen options are kept and the price changes recomputed as longest paths, so that its tolerances do
+not blur the objective.
 """
 
 from __future__ import annotations
@@ -75,12 +79,16 @@ class Program:
         """Cells (C,) in which some option that does not fit could win against the null option."""
         return np.asarray((~self.fits & (self.lead[:, 0] > 0.0)).any(axis=1))
 
-    def satisfied(self, delta: Array, slack: float = 0.0) -> bool:
+    def satisfied(self, delta: Array, slack: float = 0.0, *, joint: bool = False) -> bool:
         """Whether price changes (K,) solve the program, up to `slack`."""
         gap = delta[None, None, :] - delta[None, :, None] - self.lead  # [s, k, l]
-        wins = (gap >= -slack) | self.fits[:, None, :]
-        chosen = wins.all(axis=2) & self.fits
-        return bool(chosen.any(axis=1).all() and np.all(delta >= 0.0) and delta[0] == 0.0)
+        beats = (gap >= -slack) & self.fits[:, :, None]
+        if joint:
+            won = (beats | self.fits[:, None, :]).all(axis=2) & self.fits
+            beaten = won.any(axis=1).all()
+        else:
+            beaten = (beats.any(axis=1) | self.fits).all()
+        return bool(beaten and np.all(delta >= 0.0) and delta[0] == 0.0)
 
     def fixed_point(self, weights: Sequence[float] | None = None, *, unit: float = 0.0) -> Solved:
         """The least price changes, by iteration from below; `unit`: rounded up to its multiples."""
@@ -93,52 +101,52 @@ class Program:
         sweeps = least_fixed_point(self.utility, self.half, apart, self.fits, self.margin, unit, SWEEPS, delta)
         return Solved(delta, self._cost(delta, weights), time.process_time() - start, sweeps=int(sweeps))
 
-    def highs(self, weights: Sequence[float] | None = None) -> Solved:
+    def highs(self, weights: Sequence[float] | None = None, *, joint: bool = False) -> Solved:
         """The optimum by HiGHS as a mixed-integer program.
+
+        Args:
+            weights: (K,) of the price changes; default: all 1.
+            joint: one option beats all that do not fit in a cell.
 
         Raises:
             RuntimeError: the solver does not reach an optimum.
         """
         import highspy
-
-        lead, count = self.lead, len(self.options)
-        caps = self._caps(lead)
-        cost = np.ones(count) if weights is None else np.asarray(weights, np.float64)
-        cells, chosen = self._binaries()
-        size = count + len(chosen)
-        rows, columns, entries, lower = [], [], [], []
-        row = 0
-        for s in cells:
-            mine = np.flatnonzero(chosen[:, 0] == s)
-            rows += [row] * len(mine)
-            columns += (count + mine).tolist()
-            entries += [1.0] * len(mine)
-            lower.append(1.0)
-            row += 1
-        first = row
-        for z, (s, k) in enumerate(chosen.tolist()):
-            for bad in np.flatnonzero(~self.fits[s]).tolist():
-                slack = max(0.0, lead[s, k, bad] + caps[k])  # delta_bad - delta_k >= -caps[k] whatever is chosen
-                rows += [row] * 3
-                columns += [bad, k, count + z]
-                entries += [1.0, -1.0, -slack]
-                lower.append(lead[s, k, bad] - slack)
-                row += 1
-        upper = np.full(row, highspy.kHighsInf)
-        upper[:first] = 1.0
         from scipy.sparse import csr_matrix
 
-        matrix = csr_matrix((entries, (rows, columns)), shape=(row, size))
+        lead, count, duties = self.lead, len(self.options), self._duties(joint)
+        caps = self._caps(lead)
+        cost = np.ones(count) if weights is None else np.asarray(weights, np.float64)
+        rows, columns, entries = [], [], []
+        low, high, picks = [], [], []
+        for s, losers in duties:
+            winners = np.flatnonzero(self.fits[s]).tolist()
+            first = count + len(picks)
+            rows += [len(low)] * len(winners)
+            columns += range(first, first + len(winners))
+            entries += [1.0] * len(winners)
+            low.append(1.0)
+            high.append(1.0)
+            for z, k in enumerate(winners, start=first):
+                for loser in losers:
+                    slack = max(0.0, lead[s, k, loser] + caps[k])  # delta_l - delta_k >= -caps[k] in any case
+                    rows += [len(low)] * 3
+                    columns += [loser, k, z]
+                    entries += [1.0, -1.0, -slack]
+                    low.append(lead[s, k, loser] - slack)
+                    high.append(highspy.kHighsInf)
+                picks.append((s, k, losers))
+        size = count + len(picks)
+        matrix = csr_matrix((entries, (rows, columns)), shape=(len(low), size))
         matrix.sum_duplicates()
         lp = highspy.HighsLp()
-        lp.num_col_, lp.num_row_ = size, row
-        lp.col_cost_ = np.concatenate((cost, np.zeros(len(chosen))))
-        lp.col_lower_, lp.col_upper_ = np.zeros(size), np.concatenate((caps, np.ones(len(chosen))))
-        lp.row_lower_, lp.row_upper_ = np.array(lower), upper
+        lp.num_col_, lp.num_row_ = size, len(low)
+        lp.col_cost_ = np.concatenate((cost, np.zeros(len(picks))))
+        lp.col_lower_, lp.col_upper_ = np.zeros(size), np.concatenate((caps, np.ones(len(picks))))
+        lp.row_lower_, lp.row_upper_ = np.array(low), np.array(high)
         lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
         lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
-        kinds = [highspy.HighsVarType.kContinuous] * count + [highspy.HighsVarType.kInteger] * len(chosen)
-        lp.integrality_ = kinds
+        lp.integrality_ = [highspy.HighsVarType.kContinuous] * count + [highspy.HighsVarType.kInteger] * len(picks)
         solver = cast(Any, highspy.Highs)()
         for name, value in (
             ("output_flag", False), ("threads", 1), ("mip_feasibility_tolerance", 1e-9), ("mip_rel_gap", 0.0),
@@ -153,12 +161,17 @@ class Program:
         status = solver.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             raise RuntimeError(f"highs: stopped with {solver.modelStatusToString(status)}")
-        solution = np.asarray(solver.getSolution().col_value)
-        delta = self._paths(lead, chosen[solution[count:] > 0.5])
-        return Solved(delta, self._cost(delta, weights), seconds, len(chosen))
+        chosen = np.asarray(solver.getSolution().col_value)[count:] > 0.5
+        delta = self._paths(lead, [pick for pick, taken in zip(picks, chosen, strict=True) if taken])
+        return Solved(delta, self._cost(delta, weights), seconds, len(picks))
 
-    def cp_sat(self, weights: Sequence[int] | None = None, *, unit: float) -> Solved:
+    def cp_sat(self, weights: Sequence[int] | None = None, *, unit: float, joint: bool = False) -> Solved:
         """The optimum by OR-Tools CP-SAT in multiples of `unit`, every lead rounded up; all arithmetic is exact.
+
+        Args:
+            weights: (K,) whole numbers; default: all 1.
+            unit: of the price changes.
+            joint: see `highs`.
 
         Raises:
             ModuleNotFoundError: OR-Tools is not installed (`pip install walras[programs]`).
@@ -167,19 +180,18 @@ class Program:
         from ortools.sat.python import cp_model
 
         lead = np.ceil(self.lead / unit - 1e-9).astype(np.int64)
-        count = len(self.options)
-        caps = np.maximum(0, np.where(self.fits[:, None, :], 0, lead)[:, 0].max(axis=0, initial=0))
-        cost = [1] * count if weights is None else [int(w) for w in weights]
-        cells, chosen = self._binaries()
+        cost = [1] * len(self.options) if weights is None else [int(w) for w in weights]
         model = cast(Any, cp_model.CpModel)()
-        change = [model.new_int_var(0, int(cap), f"delta{k}") for k, cap in enumerate(caps)]
-        choice: dict[int, list[Any]] = {int(s): [] for s in cells}
-        for s, k in chosen.tolist():
-            z = model.new_bool_var(f"z{s},{k}")
-            choice[s].append(z)
-            for bad in np.flatnonzero(~self.fits[s]).tolist():
-                model.add(change[bad] - change[k] >= int(lead[s, k, bad])).only_enforce_if(z)
-        for group in choice.values():
+        change = [model.new_int_var(0, int(cap), f"delta{k}") for k, cap in enumerate(self._caps(lead))]
+        binaries = 0
+        for s, losers in self._duties(joint):
+            group = []
+            for k in np.flatnonzero(self.fits[s]).tolist():
+                z = model.new_bool_var(f"z{binaries}")
+                binaries += 1
+                group.append(z)
+                for loser in losers:
+                    model.add(change[loser] - change[k] >= int(lead[s, k, loser])).only_enforce_if(z)
             model.add_exactly_one(group)
         model.minimize(sum(w * variable for w, variable in zip(cost, change, strict=True)))
         solver = cast(Any, cp_model.CpSolver)()
@@ -190,24 +202,26 @@ class Program:
         if status != cp_model.OPTIMAL:
             raise RuntimeError(f"cp_sat: stopped with {solver.status_name(status)}")
         delta = np.array([solver.value(variable) for variable in change]) * unit
-        return Solved(delta, self._cost(delta, weights), seconds, len(chosen))
+        return Solved(delta, self._cost(delta, weights), seconds, binaries)
+
+    def _duties(self, joint: bool) -> list[tuple[int, list[int]]]:
+        """Cells with the options that one fitting option has to beat there."""
+        losing = ~self.fits & (self.lead[:, 0] > 0.0)  # the others lose against the null option as it is
+        if joint:
+            return [(int(s), np.flatnonzero(~self.fits[s]).tolist()) for s in np.flatnonzero(losing.any(axis=1))]
+        return [(int(s), [int(loser)]) for s, loser in np.argwhere(losing)]
 
     def _caps(self, lead: Array) -> Array:
         """What each option's price need never exceed: the change at which the null option wins everywhere."""
-        return np.maximum(0.0, np.where(self.fits, 0.0, lead[:, 0]).max(axis=0, initial=0.0))
+        return np.maximum(0, np.where(self.fits, 0, lead[:, 0]).max(axis=0, initial=0))
 
-    def _binaries(self) -> tuple[Array, Array]:
-        """Busy cells, and the pairs (Z, 2) of such a cell and a fitting option."""
-        busy = self.busy()
-        return np.flatnonzero(busy), np.argwhere(self.fits & busy[:, None])
-
-    def _paths(self, lead: Array, pairs: Array) -> Array:
-        """Least price changes (K,) under which in each cell s the option k of its pair (s, k) wins."""
+    def _paths(self, lead: Array, picks: Sequence[tuple[int, int, list[int]]]) -> Array:
+        """Least price changes (K,) under which, for each (s, k, losers), option k beats the losers in cell s."""
         delta = np.zeros(len(self.options))
         for _ in range(len(delta) + 1):
             before = delta.copy()
-            for s, k in pairs.tolist():
-                delta = np.where(self.fits[s], delta, np.maximum(delta, lead[s, k] + delta[k]))
+            for s, k, losers in picks:
+                delta[losers] = np.maximum(delta[losers], lead[s, k, losers] + delta[k])
             if np.array_equal(before, delta):
                 return delta
         raise RuntimeError("highs: the options chosen push each other up without end")
