@@ -190,7 +190,8 @@ def _draw_menu(axes: Axes, known: OneBidder, menu: Any) -> None:
         area = 0.5 * abs(float((np.roll(x, 1) * y - x * np.roll(y, 1)).sum()))
         if any(items) and area > 0.03 * float(np.prod(known.prior.high[0] - known.prior.low[0])):
             label = f"({first:.2g}, {second:.2g})\n{price:.3f}"
-            axes.text(x.mean(), y.mean(), label, ha="center", va="center", fontsize=6)
+            colour = "white" if first + second > 1.2 else "black"
+            axes.text(x.mean(), y.mean(), label, ha="center", va="center", fontsize=6, color=colour)
     axes.set_xlim(known.prior.low[0, 0], known.prior.high[0, 0])
     axes.set_ylim(known.prior.low[0, 1], known.prior.high[0, 1])
     axes.tick_params(labelsize=6)
