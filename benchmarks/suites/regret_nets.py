@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MODULE = "walras.benchmarks.suites.regret_nets"
 _CHUNK = 100_000
+_LISTED = 32  # outcomes up to which revenue from six values is integrated: more take long
 SETTINGS = ("2x2", "3x2", "2x3", "unit-2x2", "asymmetric-2x2", "beta-2x2")
 
 
@@ -53,7 +54,8 @@ def _affine_outcome(auction: AMA, prior: Prior, seed: int, draws: int, seconds: 
     facts = {"cpu_seconds": seconds, "outcomes": float(len(auction.boosts))}
     if seconds == 0.0:
         del facts["cpu_seconds"]
-    if all(isinstance(law, Uniform) for row in prior.marginals or () for law in row):
+    uniform = all(isinstance(law, Uniform) for row in prior.marginals or () for law in row)
+    if uniform and (prior.bidders * prior.items <= 4 or len(auction.boosts) <= _LISTED):
         return {"revenue": float(uniform_revenue(auction, prior)), "standard_error": 0.0, **facts}
     rng = np.random.Generator(np.random.Philox([seed, 7]))
     shares, weights, boosts = (np.array(part) for part in (auction.allocations, auction.weights, auction.boosts))
@@ -364,13 +366,16 @@ SUITE = Suite(
             hard=0.6,
             **_QUICK,
         ),
-        _learning(
-            "amenunet",
-            "AMenuNet",
-            "AMenuNet, short training",
-            "2x2",
-            iterations=1500,
-            temperatures=[[0.0, 100.0], [0.5, 500.0]],
+        *(
+            _learning(
+                "amenunet",
+                "AMenuNet",
+                "AMenuNet, short training",
+                name,
+                iterations=1500 if name == "2x2" else 1000,
+                temperatures=[[0.0, 100.0], [0.5, 500.0]],
+            )
+            for name in ("2x2", "3x2", "2x3")
         ),
         *(
             _learning(tag, learner, text, name, iterations=2000, batch=1024)

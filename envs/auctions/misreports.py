@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from walras.envs.arguments import whole
 from walras.envs.auctions.mechanism import Array, Outcome, value
 
 
@@ -49,8 +50,14 @@ def search_misreports(
         grid: reports for each item on the grid, >= 2.
         rounds: how often all neighbours at half the last distance are tried.
         least: gains below it are taken for rounding, and are none.
+
+    Raises:
+        ValueError: if `values` has not three axes, or a number is out of range.
     """
+    grid, rounds = whole("grid", grid, 2), whole("rounds", rounds, 0)
     v = np.asarray(values, np.float64)
+    if v.ndim != 3:
+        raise ValueError(f"values: must be (N, n, m), got shape {v.shape}")
     _, n, m = v.shape
     bottom, top = (np.broadcast_to(np.asarray(end, np.float64), (n, m)) for end in (low, high))
     won, paid = outcome(v)
