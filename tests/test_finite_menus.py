@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from walras.agents.trained import trained
 from walras.algorithms.auctions.cell_transform import promised
 from walras.algorithms.auctions.finite_menus import (
     Choices,
@@ -25,6 +26,8 @@ from walras.envs.auctions.finite_lp import Types, bic_optimum, dsic_optimum, fin
 from walras.envs.auctions.laws import Uniform
 from walras.envs.auctions.piecewise import Discrete, TwoPoint
 from walras.envs.auctions.priors import Prior
+from walras.envs.auctions.rules import SealedBidAuction
+from walras.envs.play import play
 
 YAO = [
     (1, 2, 0.2, 2.4256, 2.432), (1, 2, 0.4, 2.8576, 2.896), (1, 2, 0.5, 3.125, 3.1875), (1, 2, 0.6, 3.3984, 3.4272),
@@ -151,3 +154,15 @@ def test_learning_under_unit_demand_is_certified_and_repeats():
     assert certify(first.mechanism_).status == "certified"
     best = dsic_optimum(prior, "unit").revenue
     assert 0.9 * best < cell_revenue(first.mechanism_, prior) <= best + 1e-9
+
+
+@pytest.mark.parametrize(("low", "high", "q"), [(1, 2, 0.5), (3, 7, 0.5), (3, 7, 0.7)])
+def test_kept_mechanisms_are_optimal_certified_and_sit_in_an_auction(low, high, q):
+    prior = Prior.iid(TwoPoint(low, high, q), 2, 2)
+    mechanism = trained(f"two-point-{low}-{high}-q{q}")
+    assert cell_revenue(mechanism, prior) == pytest.approx(dsic_optimum(prior).revenue, abs=1e-6)
+    assert certify(mechanism).status == "certified"
+    game = SealedBidAuction(2, 2, prior=prior, mechanism=mechanism, audit=True)
+    episodes = play(game, "truthful", batch=64, seed=0)
+    for agent in game.agents:
+        assert np.max(game.info(episodes.state, agent)["regret"]) <= 1e-12

@@ -117,8 +117,12 @@ class Program:
         lead, count, duties = self.lead, len(self.options), self._duties(joint)
         caps = self._caps(lead)
         cost = np.ones(count) if weights is None else np.asarray(weights, np.float64)
-        rows, columns, entries = [], [], []
-        low, high, picks = [], [], []
+        rows: list[int] = []
+        columns: list[int] = []
+        entries: list[float] = []
+        low: list[float] = []
+        high: list[float] = []
+        picks: list[tuple[int, int, list[int]]] = []
         for s, losers in duties:
             winners = np.flatnonzero(self.fits[s]).tolist()
             first = count + len(picks)

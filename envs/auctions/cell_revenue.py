@@ -12,6 +12,7 @@ import numpy as np
 
 from walras.envs.auctions.cell_menus import CellMenus, cell_types
 from walras.envs.auctions.finite_lp import finite_types
+from walras.envs.auctions.laws import Uniform
 from walras.envs.auctions.mechanism import Array
 from walras.envs.auctions.menu_revenue import menu_revenue
 from walras.envs.auctions.priors import Independent, Prior
@@ -23,10 +24,10 @@ def cell_revenue(mechanism: CellMenus, prior: Prior) -> float:
 
     Args:
         mechanism: menus on cells with uniform values, or on the types of a prior with atoms.
-        prior: independent values; uniform, on the box of the mechanism, where its cells are boxes.
+        prior: independent values; uniform, in the box of the mechanism, where its cells are boxes.
 
     Raises:
-        ValueError: the prior does not fit.
+        ValueError: the prior does not fit, or a price is negative where there are not two items.
     """
     laws = prior.marginals
     if laws is None:
@@ -46,10 +47,21 @@ def cell_revenue(mechanism: CellMenus, prior: Prior) -> float:
         split = mechanism.options[i].shape[1] * mechanism.items
         for menu, chance in zip(rows, weight.tolist(), strict=True):
             if chance > 0.0 and np.any(menu[split:] != 0.0):
-                options = tuple(map(tuple, menu[:split].reshape(-1, mechanism.items).tolist()))
-                posted = PostedMenu(options, tuple(menu[split:].tolist()), mechanism.demand)
-                total.append(chance * menu_revenue(posted, own))
+                total.append(chance * _menu_revenue(menu[:split].reshape(-1, mechanism.items), menu[split:], own))
     return math.fsum(total)
+
+
+def _menu_revenue(options: Array, prices: Array, own: Independent) -> float:
+    """What one menu earns from one bidder; of equal options the cheapest counts."""
+    distinct, place = np.unique(options, axis=0, return_inverse=True)
+    least = np.full(len(distinct), np.inf)
+    np.minimum.at(least, place.ravel(), prices)
+    if own.items == 2 and all(isinstance(law, Uniform) for law in own.laws[0]):
+        from walras.envs.auctions.polygon_kernels import uniform_revenue
+
+        work = np.empty((4, len(least) + 5))
+        return float(uniform_revenue(least, distinct, own.low[0], own.high[0], work))
+    return menu_revenue(PostedMenu(tuple(map(tuple, distinct.tolist())), tuple(least.tolist())), own)
 
 
 def cell_chances(mechanism: CellMenus, prior: Prior) -> list[Array]:
