@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from walras.envs.auctions.certify import certify
 from walras.envs.auctions.menu_revenue import menu_revenue
 from walras.envs.auctions.one_bidder import ONE_BIDDER, straight_jacket
 from walras.envs.auctions.priors import prior
@@ -219,6 +223,15 @@ def test_a_simplified_menu_has_fewer_options_and_gains_as_much():
     assert after.gain >= before.gain - 1e-6 * good.scale * len(prices)
     assert asked[0] == 0.0
     assert not fewer[0].any()
+
+
+def test_learned_menus_are_short_dyadic_numbers_and_exactly_feasible():
+    good = Items(ONE_BIDDER["unit-uniform-2-3"].prior, "unit")
+    menu = good.menu(np.array([[0.0, 0.0], [0.6 + 4e-8, 0.4 + 4e-8], [1.0 + 1e-9, 0.0]]), np.array([0.0, 2.1, 2.3]))
+    numbers = np.array([*itertools.chain(*menu.items), *menu.prices])
+    assert np.array_equal(numbers * 2**24, np.rint(numbers * 2**24))
+    assert max(sum(map(Fraction, row)) for row in menu.items) == 1
+    assert certify(menu).status == "certified"
 
 
 def test_a_soft_gain_is_never_reported_as_revenue():

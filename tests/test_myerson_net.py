@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from walras.envs.auctions.certify import certify
 from walras.envs.auctions.mechanisms import ItemwiseMyerson, MonotoneAuction, mechanism_from_dict
 from walras.envs.auctions.priors import Prior, Uniform, prior
 from walras.envs.auctions.theory import myerson_revenue
@@ -50,6 +51,10 @@ def test_no_report_beats_the_truth_and_nobody_loses(auction, seed):
 def test_the_price_of_a_level_is_where_the_virtual_value_meets_it(auction, levels):
     at = np.array([levels])
     assert auction.virtual(auction.price(at)) == pytest.approx(at, abs=1e-9)
+
+
+def test_it_is_certified_by_theorem():
+    assert certify(MYERSON).status == "certified"
 
 
 def test_it_is_plain_data_and_works_on_tensors():

@@ -22,6 +22,7 @@ from walras.envs.game import Array
 if TYPE_CHECKING:
     from torch import Tensor
 
+_UNIT = 2.0**-24  # of the numbers of a mechanism
 _CUT = 0.01  # probabilities so near to 0 and 1 are moved there
 _SPREAD, _CORNER = 3.0, 4.7  # unconstrained numbers: range of random options, of the smallest pure one
 
@@ -160,11 +161,13 @@ class Items(Good):
         return near
 
     def menu(self, options: Array, prices: Array) -> PostedMenu:
-        """The mechanism."""
-        rows = np.clip(options, 0.0, 1.0)
-        return PostedMenu(
-            tuple(tuple(row) for row in rows.tolist()), tuple(np.maximum(prices, 0.0).tolist()), self.demand
-        )
+        """The mechanism, its numbers rounded to multiples of 2^-24, so that files hold them exactly."""
+        units = np.rint(np.clip(options, 0.0, 1.0) / _UNIT)
+        if self.demand == "unit":
+            over = np.maximum(units.sum(axis=1) - 1.0 / _UNIT, 0.0)
+            units[np.arange(len(units)), units.argmax(axis=1)] -= over
+        asked = np.maximum(np.rint(prices / _UNIT), 0.0) * _UNIT
+        return PostedMenu(tuple(map(tuple, (units * _UNIT).tolist())), tuple(asked.tolist()), self.demand)
 
     def describe(self) -> dict[str, Any]:
         """Prior and demand."""

@@ -15,6 +15,7 @@ from walras.envs.auctions.certify.result import (
     Counterexample,
     Progress,
 )
+from walras.envs.auctions.entry_fees import EntryFeeAMA
 from walras.envs.auctions.mechanism import Mechanism
 from walras.envs.auctions.mixture import CoinMixture
 from walras.envs.auctions.truthful import AMA, PostedMenu
@@ -23,6 +24,7 @@ THEOREMS = {
     "VCG": "Vickrey 1961, Clarke 1971, Groves 1973: welfare is maximised and everybody pays the harm to the others",
     "SecondPrice": "Vickrey 1961: each item goes to the highest bid above the reserve at the least winning bid",
     "ItemwiseMyerson": "Myerson 1981: each item goes to the largest ironed virtual value at the least winning value",
+    "MonotoneAuction": "Myerson 1981: the largest of increasing virtual values wins at the least winning value",
     "BundleMyerson": "Vickrey 1961: the bundle goes to the highest sum above the reserve at the least winning sum",
     "PostedPrice": "take it or leave it: nobody's report moves the prices or what is left when it is served",
 }
@@ -85,6 +87,20 @@ def certify_ama(mechanism: AMA, *, robust: bool = True, progress: Progress | Non
             return Certificate("AMA", REFUTED, method, "a listed outcome promises too much", example, counts=counts)
     reason = f"{len(bad)} listed outcomes promise too much; no profile was found at which one is chosen"
     return Certificate("AMA", UNDECIDED, method, reason, undecided=1.0, counts=counts)
+
+
+def certify_entry_fees(mechanism: EntryFeeAMA, *, robust: bool = True, progress: Progress | None = None) -> Certificate:
+    """An affine maximiser with entry fees: who leaves makes no room too small, and fees are blind to the own report.
+
+    That fees are nonnegative was checked when the mechanism was made. `robust` changes nothing, as in `certify_ama`.
+    """
+    base = certify_ama(mechanism.base, robust=robust)
+    method = "theorem (fees of the others' reports: every bidder keeps its option or leaves); " + base.method
+    counts = {**base.counts, "fees": int(mechanism.fees.size)}
+    if base.status == CERTIFIED:
+        return Certificate("EntryFeeAMA", CERTIFIED, method, counts=counts)
+    reason = f"the affine maximiser itself is {base.status}: {base.reason}"
+    return Certificate("EntryFeeAMA", UNDECIDED, method, reason, undecided=1.0, counts=counts)
 
 
 def _where_chosen(mechanism: AMA, t: int) -> tuple[tuple[Fraction, ...], ...] | None:
