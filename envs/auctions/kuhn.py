@@ -98,7 +98,7 @@ def vertices(simplices: Array, cells: int, dimension: int) -> Any:
 
 
 @functools.lru_cache(maxsize=8)
-def _halves(dimension: int) -> tuple[Any, Any]:
+def halves(dimension: int) -> tuple[Any, Any]:
     """For each order: the 2^d cells (d!, 2^d, d) in {0, 1} and the ranks (d!, 2^d) of the simplices that refine it."""
     corners = np.array(list(itertools.product((0, 1), repeat=dimension)), dtype=np.int64).reshape(
         2**dimension, dimension
@@ -119,12 +119,12 @@ def _halves(dimension: int) -> tuple[Any, Any]:
 def halve(simplices: Array, cells: int, dimension: int) -> Any:
     """The 2^d simplices (S, 2^d) on twice as many cells that make up each of the `simplices` (S,) (numpy)."""
     corner, rank = _corners(simplices, cells, dimension)
-    offsets, ranks = _halves(dimension)
+    offsets, places = halves(dimension)
     fine = 2 * corner[:, None, :] + offsets[rank]
     number = np.zeros(fine.shape[:2], dtype=np.int64)
     for k in range(dimension):
         number = number * (2 * cells) + fine[..., k]
-    return number * math.factorial(dimension) + ranks[rank]
+    return number * math.factorial(dimension) + places[rank]
 
 
 def parents(simplices: Array, cells: int, dimension: int) -> Any:

@@ -119,12 +119,137 @@ def _settle_simplex(
 
 
 @njit(cache=True)
+def _descend(
+    utility: Any, nodes: Any, rank: Any, corner: Any, counter: Any, grid: int,
+    child: Any, entry: Any, amounts: Any, extra: Any, pairs: Any, half_rank: Any, half_offset: Any, half_place: Any,
+    margin: Any, masks: Any, tuples: Any, scale: float, width: int, ties: bool,
+    game: Any, strict: Any, table: Any, label: Any, weights: Any, short: Any, long: Any, partial: Any,
+    found: Any, depth: Any, which: Any, estimate: Any, start: int, counts: Any,
+) -> int:  # fmt: skip
+    """Halve one simplex of the base grid as far as surcharges refine it, and settle its parts.
+
+    The vertices of a half are midpoints of two vertices of the whole, and utilities are affine on it: no look-up is
+    needed but that of the surcharges.
+
+    Args:
+        utility: (levels + 1, n, V, K) scratch; [0] holds the simplex.
+        nodes: (levels + 1, n) scratch; [0] holds the node of each bidder's tree.
+        rank: (levels + 1) scratch; [0] holds the rank of the order.
+        corner: (levels + 1, D) scratch; [0] holds the cell.
+        counter: (levels + 1) scratch.
+        grid: cells a side of the base grid.
+        child: (N) first child of each node of all trees, -1 at leaves.
+        entry: (N) row of `amounts` that holds there.
+        amounts: (E, K) in whole units.
+        extra: (N, K, K) by how much finer amounts can favour one option over another.
+        pairs: (orders, halves, V, 2) the two vertices of the whole whose midpoint is each vertex of a half.
+        half_rank: (orders, halves) rank of the order of each half.
+        half_offset: (orders, halves, D) its cell within the halved cell.
+        half_place: (n, orders, halves) its place among the halves of the others' simplex.
+        margin: see `walk_cells`.
+        masks: (n) scratch.
+        tuples: see `walk_cells`.
+        scale: see `walk_cells`.
+        width: see `kernels.proves`.
+        ties: see `kernels.settle`.
+        game: scratch of `kernels.settle`, and so on to `partial`.
+        strict: scratch.
+        table: scratch.
+        label: scratch.
+        weights: scratch.
+        short: scratch.
+        long: scratch.
+        partial: scratch.
+        found: see `walk_cells`, and so on to `estimate`.
+        depth: see `walk_cells`.
+        which: see `walk_cells`.
+        estimate: see `walk_cells`.
+        start: first free row of `found`.
+        counts: see `walk_cells`.
+
+    Returns:
+        The next free row of `found`, -1 without room.
+    """
+    bidders, vertices, options = utility.shape[1], utility.shape[2], utility.shape[3]
+    halves, dimensions = half_rank.shape[1], corner.shape[1]
+    orders = half_rank.shape[0]
+    size = start
+    level = 0
+    counter[0] = 0
+    while level >= 0:
+        half = counter[level]
+        if half == halves:
+            level -= 1
+            continue
+        counter[level] += 1
+        order = rank[level]
+        below = level + 1
+        refined = False
+        for i in range(bidders):
+            node = nodes[level, i]
+            finer = node
+            if child[node] >= 0:
+                finer = child[node] + half_place[i, order, half]
+            nodes[below, i] = finer
+            refined = refined or child[finer] >= 0
+            before, after = entry[node], entry[finer]
+            for v in range(vertices):
+                first, second = pairs[order, half, v, 0], pairs[order, half, v, 1]
+                for k in range(options):
+                    middle = (utility[level, i, first, k] + utility[level, i, second, k]) >> 1
+                    utility[below, i, v, k] = middle + amounts[before, k] - amounts[after, k]
+            mask = np.int64(0)
+            for k in range(options):
+                out = False
+                for other in range(options):
+                    if other != k:
+                        out = True
+                        for v in range(vertices):
+                            gap = utility[below, i, v, k] - utility[below, i, v, other] + extra[finer, k, other]
+                            if gap > -margin:
+                                out = False
+                                break
+                        if out:
+                            break
+                if not out:
+                    mask |= np.int64(1) << k
+            masks[i] = mask
+        if not _clash(masks, tuples):
+            counts[1] += 1
+            continue
+        rank[below] = half_rank[order, half]
+        for j in range(dimensions):
+            corner[below, j] = 2 * corner[level, j] + half_offset[order, half, j]
+        if refined:
+            counter[below] = 0
+            level = below
+            continue
+        counts[2] += 1
+        left = _settle_simplex(
+            utility[below], margin, masks, tuples, scale, width, -1e-5, ties, game, strict, table, label, weights,
+            short, long, partial, which[size:], estimate[size:], found.shape[0] - size, counts,
+        )  # fmt: skip
+        if left < 0:
+            return -1
+        if left:
+            number = np.int64(0)
+            for j in range(dimensions):
+                number = number * (grid << below) + corner[below, j]
+            for f in range(size, size + left):
+                found[f] = number * orders + rank[below]
+                depth[f] = below
+            size += left
+    return size
+
+
+@njit(cache=True)
 def walk_cells(
     begin: int, end: int, grid: int, own_cell: Any, other_cell: Any,
-    gain_cell: Any, saving_cell: Any, gain: Any, saving: Any, values: Any, prices: Any, divided: Any,
+    gain_cell: Any, saving_cell: Any, gain: Any, saving: Any, values: Any, prices: Any,
     own_rank: Any, other_rank: Any, steps: Any, tuples: Any, margin: Any, scale: float, width: int, limbs: int,
-    ties: bool,
-    found: Any, which: Any, estimate: Any, counts: Any,
+    ties: bool, levels: int, root: Any, child: Any, entry: Any, amounts: Any, extra: Any,
+    pairs: Any, half_rank: Any, half_offset: Any, half_place: Any,
+    found: Any, depth: Any, which: Any, estimate: Any, counts: Any,
 ) -> Any:  # fmt: skip
     """Go through the cells `begin` to `end` of the cube of all values, and through the simplices of those in doubt.
 
@@ -140,7 +265,6 @@ def walk_cells(
         saving: (n, simplices, K, K) over the others' simplex, with all that refines it.
         values: (n, simplices, m + 1, K) at the vertices of the own simplex.
         prices: (n, simplices, d + 1, K) at the vertices of the others' simplex.
-        divided: (n, simplices) whether the others' simplex is refined.
         own_rank: (n, orders) rank of the order of the own coordinates within each order of all.
         other_rank: (n, orders) rank of the order of the others' coordinates.
         steps: (n, orders, vertices) how many of the first v steps are in own coordinates.
@@ -150,8 +274,19 @@ def walk_cells(
         width: see `kernels.proves`.
         limbs: see `kernels.proves`.
         ties: see `kernels.settle`.
+        levels: deepest level of surcharges.
+        root: (n) first node of each bidder's tree.
+        child: see `_descend`, and so on to `half_place`.
+        entry: see `_descend`.
+        amounts: see `_descend`.
+        extra: see `_descend`.
+        pairs: see `_descend`.
+        half_rank: see `_descend`.
+        half_offset: see `_descend`.
+        half_place: see `_descend`.
         found: (F) filled with simplices of the cube that are left.
-        which: (F) the tuple that is left, or -1: the simplex is refined.
+        depth: (F) their level.
+        which: (F) the tuple that is left.
         estimate: (F) value of its game over `scale` in doubles.
         counts: (6) added to: cells settled by bounds, simplices settled by bounds, simplices with conflicts left,
             conflicts tried, excluded by weights, excluded by the order at ties.
@@ -166,7 +301,9 @@ def walk_cells(
     game = np.empty((most, vertices), values.dtype)
     table, label, weights = np.empty((vertices + 1, most + 1)), np.empty(vertices + most, np.int64), np.empty(most)
     short, long, partial = np.empty((most, 1), np.int64), np.empty((most, limbs), np.int64), np.empty(limbs, np.int64)
-    utility = np.empty((bidders, vertices, options), values.dtype)
+    utility = np.empty((levels + 1, bidders, vertices, options), values.dtype)
+    nodes, corner = np.empty((levels + 1, bidders), np.int64), np.empty((levels + 1, dimensions), np.int64)
+    rank, counter = np.empty(levels + 1, np.int64), np.empty(levels + 1, np.int64)
     masks, work, strict = np.empty(bidders, np.int64), np.empty(bidders, np.int64), np.zeros(most, np.bool_)
     at_cell = np.empty(bidders, np.int64)
     own, other = np.empty(bidders, np.int64), np.empty(bidders, np.int64)
@@ -206,102 +343,40 @@ def walk_cells(
                 continue
             refined = False
             for i in range(bidders):
-                refined = refined or divided[i, other[i] * other_orders + other_rank[i, order]]
-            if refined:
-                if size >= found.shape[0]:
-                    counts[:] = kept
-                    return start, cell
-                found[size], which[size] = cell * orders + order, -1
-                size += 1
-                continue
-            for i in range(bidders):
                 a = own[i] * own_orders + own_rank[i, order]
                 b = other[i] * other_orders + other_rank[i, order]
+                nodes[0, i] = root[i] + b
+                refined = refined or child[nodes[0, i]] >= 0
                 for v in range(vertices):
                     s = steps[i, order, v]
                     for k in range(options):
-                        utility[i, v, k] = values[i, a, s, k] - prices[i, b, v - s, k]
-            _joint(utility, margin, masks, work)
+                        utility[0, i, v, k] = values[i, a, s, k] - prices[i, b, v - s, k]
+            if refined:
+                rank[0] = order
+                corner[0] = digit
+                size = _descend(
+                    utility, nodes, rank, corner, counter, grid, child, entry, amounts, extra, pairs, half_rank,
+                    half_offset, half_place, margin, masks, tuples, scale, width, ties, game, strict, table, label,
+                    weights, short, long, partial, found, depth, which, estimate, size, counts,
+                )  # fmt: skip
+                if size < 0:
+                    counts[:] = kept
+                    return start, cell
+                continue
+            _joint(utility[0], margin, masks, work)
             if not _clash(masks, tuples):
                 counts[1] += 1
                 continue
             counts[2] += 1
             left = _settle_simplex(
-                utility, margin, masks, tuples, scale, width, -1e-5, ties, game, strict, table, label, weights, short,
-                long, partial, which[size:], estimate[size:], found.shape[0] - size, counts,
+                utility[0], margin, masks, tuples, scale, width, -1e-5, ties, game, strict, table, label, weights,
+                short, long, partial, which[size:], estimate[size:], found.shape[0] - size, counts,
             )  # fmt: skip
             if left < 0:
                 counts[:] = kept
                 return start, cell
             for f in range(size, size + left):
                 found[f] = cell * orders + order
+                depth[f] = 0
             size += left
     return size, end
-
-
-@njit(cache=True)
-def check_simplices(
-    utility: Any, saving: Any, refined: Any, tuples: Any, margin: Any, scale: float, width: int, limbs: int,
-    ties: bool, state: Any, found: Any, which: Any, estimate: Any, counts: Any,
-) -> int:  # fmt: skip
-    """Settle single simplices of a refined level.
-
-    Args:
-        utility: (F, n, V, K) at the vertices, with the prices of the coarsest piece that holds the simplex.
-        saving: (F, n, K, K) largest extra savings by what refines the simplex further; zero where nothing does.
-        refined: (F) whether anything does.
-        tuples: as in `walk_cells`.
-        margin: as in `walk_cells`.
-        scale: as in `walk_cells`.
-        width: as in `walk_cells`.
-        limbs: as in `walk_cells`.
-        ties: as in `walk_cells`.
-        state: (F) filled: 0 settled, 1 must be divided, 2 conflicts left.
-        found: (>= F T) filled with rows of `utility`.
-        which: (>= F T) the tuple left.
-        estimate: (>= F T).
-        counts: (6) as in `walk_cells`.
-
-    Returns:
-        Number of entries in `found`.
-    """
-    count, bidders, vertices, options = utility.shape
-    most = bidders * (options - 1)
-    game = np.empty((most, vertices), utility.dtype)
-    table, label, weights = np.empty((vertices + 1, most + 1)), np.empty(vertices + most, np.int64), np.empty(most)
-    short, long, partial = np.empty((most, 1), np.int64), np.empty((most, limbs), np.int64), np.empty(limbs, np.int64)
-    masks, strict = np.empty(bidders, np.int64), np.zeros(most, np.bool_)
-    size = 0
-    for f in range(count):
-        for i in range(bidders):
-            masks[i] = 0
-            for k in range(options):
-                out = False
-                for other in range(options):
-                    if other != k:
-                        out = True
-                        for v in range(vertices):
-                            gap = utility[f, i, v, k] - utility[f, i, v, other] + saving[f, i, k, other]
-                            if gap > -margin:
-                                out = False
-                                break
-                        if out:
-                            break
-                if not out:
-                    masks[i] |= np.int64(1) << k
-        if not _clash(masks, tuples):
-            counts[1] += 1
-            state[f] = 0
-        elif refined[f]:
-            state[f] = 1
-        else:
-            counts[2] += 1
-            left = _settle_simplex(
-                utility[f], margin, masks, tuples, scale, width, -1e-5, ties, game, strict, table, label, weights,
-                short, long, partial, which[size:], estimate[size:], found.shape[0] - size, counts,
-            )  # fmt: skip
-            for g in range(size, size + left):
-                found[g] = f
-            size += left
-            state[f] = 2 if left else 0
-    return size

@@ -26,7 +26,6 @@ from walras.envs.auctions.certify.tree import Tree, build_tree
 from walras.envs.auctions.mechanism import Array
 from walras.envs.auctions.simplex_menus import SimplexMenus
 
-_BLOCK = 1 << 14  # refined simplices treated at a time
 _LIMIT = 1 << 28  # numbers in the largest table
 
 
@@ -38,14 +37,11 @@ def certify_many(mechanism: SimplexMenus, robust: bool, progress: Progress | Non
     """
     cube = _Cube(mechanism, robust)
     report, counts = cube.report, np.zeros(6, dtype=np.int64)
-    for ids, which, estimate in cube.walk(counts, progress):
-        refined = which < 0
-        for f in np.argsort(np.where(refined, np.inf, -estimate), kind="stable")[: np.sum(~refined)].tolist():
-            cube.settle(0, int(ids[f]), int(which[f]), float(estimate[f]))  # likely counterexamples come first
+    for ids, depth, which, estimate in cube.walk(counts, progress):
+        for f in np.argsort(-estimate, kind="stable").tolist():  # likely counterexamples come first
+            cube.settle(int(depth[f]), int(ids[f]), int(which[f]), float(estimate[f]))
             if report.example is not None:
                 break
-        if report.example is None and refined.any():
-            cube.refine(ids[refined], counts)
         if report.example is not None:
             break
     report.total, report.weights = int(counts[3]), report.weights + int(counts[4])
@@ -125,25 +121,27 @@ class _Cube:
         m = self.mechanism.items
         return [j for j in range(self.dimension) if j // m != bidder]
 
-    def walk(self, counts: Array, progress: Progress | None) -> Iterator[tuple[Array, Array, Array]]:
-        """Simplices, tuples and estimates that are left on the base grid, a block of cells at a time."""
+    def walk(self, counts: Array, progress: Progress | None) -> Iterator[tuple[Array, Array, Array, Array]]:
+        """Simplices, their levels, tuples and estimates of what is left, a block of cells at a time."""
         from walras.envs.auctions.certify import cube_kernels, kernels
 
         tables: Any = self._tables()
+        halves, trees = self._halves(tables[-2]), self._forest()
         walk: Any = cube_kernels.walk_cells
         cells = self.mechanism.grid**self.dimension
         room, begin = 1 << 16, 0
         while begin < cells:
-            found, which = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
-            estimate = np.full(room, -np.inf)
+            found, depth, which = (np.empty(room, dtype=np.int64) for _ in range(3))
+            estimate = np.empty(room)
             size, after = walk(
                 begin, cells, self.mechanism.grid, *tables, self.tuples, self.margin, float(self.scale), self.width,
-                -(-kernels.LIMB_BITS // self.width), self.ties, found, which, estimate, counts,
+                -(-kernels.LIMB_BITS // self.width), self.ties, self.unit.levels, *trees, *halves,
+                found, depth, which, estimate, counts,
             )  # fmt: skip
             if after == begin:
                 room *= 4
             elif size:
-                yield found[:size], which[:size], estimate[:size]
+                yield found[:size], depth[:size], which[:size], estimate[:size]
             begin = after
             if progress is not None:
                 progress(begin / cells)
@@ -155,7 +153,7 @@ class _Cube:
         orders = kuhn.orders(size)
         own_rank, other_rank = (np.empty((n, len(orders)), dtype=np.int64) for _ in range(2))
         steps = np.zeros((n, len(orders), size + 1), dtype=np.int64)
-        values, prices, gain, saving, divided = [], [], [], [], []
+        values, prices, gain, saving = [], [], [], []
         own_corners = kuhn.vertices(np.arange(kuhn.count(g, m)), g, m) << unit.levels
         other_corners = kuhn.vertices(np.arange(kuhn.count(g, d)), g, d) << unit.levels
         for i in range(n):
@@ -173,13 +171,48 @@ class _Cube:
             prices.append(price)
             gain.append(whole.largest(values[-1]))
             saving.append(whole.largest(-price) + self.extra[i][: tree.roots])
-            divided.append(tree.child[: tree.roots] >= 0)
-        stacked = [np.stack(part) for part in (gain, saving, values, prices, divided)]
+        stacked = [np.stack(part) for part in (gain, saving, values, prices)]
         by_cell = [
             part.reshape(n, -1, math.factorial(k), *part.shape[2:]).max(axis=2)
             for part, k in ((stacked[0], m), (stacked[1], d))
         ]
         return own_cell, other_cell, *by_cell, *stacked, own_rank, other_rank, steps
+
+    def _forest(self) -> tuple[Any, ...]:
+        """The trees of all bidders in one table: roots, first children, rows of amounts, amounts, what is below."""
+        sizes = [len(tree.ids) for tree in self.trees]
+        first = np.cumsum([0, *sizes[:-1]])
+        rows = np.cumsum([0, *(len(amounts) for amounts in self.amounts[:-1])])
+        child = [np.where(tree.child >= 0, tree.child + k, -1) for tree, k in zip(self.trees, first, strict=True)]
+        entry = [tree.entry + k for tree, k in zip(self.trees, rows, strict=True)]
+        return first, *(np.concatenate(part) for part in (child, entry, self.amounts, self.extra))
+
+    def _halves(self, other_rank: Array) -> tuple[Any, ...]:
+        """How every kind of simplex is halved: see `cube_kernels._descend`; empty tables where nothing is refined."""
+        n, size, d = self.mechanism.bidders, self.dimension, self.mechanism.dimension
+        if not self.unit.levels:
+            empty = np.empty((1, 1, 1, 2), dtype=np.int64), np.empty((1, 1), dtype=np.int64)
+            return *empty, np.empty((1, 1, 1), dtype=np.int64), np.empty((n, 1, 1), dtype=np.int64)
+        offset, rank = kuhn.halves(size)
+        # In units of half a cell a vertex of a half is the sum of two vertices of the whole, which are nested.
+        corners = offset[:, :, None, :] + np.concatenate(
+            (
+                np.zeros((*rank.shape, 1, size), dtype=np.int64),
+                np.eye(size, dtype=np.int64)[kuhn.orders(size)[rank]].cumsum(axis=2),
+            ),
+            axis=2,
+        )
+        pairs = np.stack([(corners >= 1).sum(axis=-1), (corners >= 2).sum(axis=-1)], axis=-1)
+        other_offset, other_half = kuhn.halves(d)
+        power = 1 << np.arange(d)[::-1]
+        keys = (other_offset @ power) * math.factorial(d) + other_half
+        where = np.full((len(keys), (1 << d) * math.factorial(d)), -1, dtype=np.int64)
+        np.put_along_axis(where, keys, np.broadcast_to(np.arange(1 << d), keys.shape), axis=1)
+        place = np.empty((n, *rank.shape), dtype=np.int64)
+        for i in range(n):
+            key = (offset[:, :, self.others(i)] @ power) * math.factorial(d) + other_rank[i][rank]
+            place[i] = np.take_along_axis(where[other_rank[i]], key, axis=1)
+        return pairs, rank, offset, place
 
     def settle(self, level: int, number: int, t: int, estimate: float) -> None:
         """Decide one conflict on one simplex of the cube exactly."""
@@ -240,34 +273,6 @@ class _Cube:
             price = whole.base_prices(self.mechanism, self.unit, i, corners[:, :, self.others(i)])
             parts.append(value - price - self.amounts[i][tree.entry[nodes[:, i]]][:, None, :])
         return np.stack(parts, axis=1)
-
-    def refine(self, ids: Array, counts: Array) -> None:
-        """Settle base simplices that surcharges refine, by halving them until nothing does."""
-        from walras.envs.auctions.certify import cube_kernels, kernels
-
-        heap = [(0, ids)]
-        while heap and self.report.example is None:
-            level, ids = heap.pop()
-            if len(ids) > _BLOCK:
-                heap += [(level, ids[_BLOCK:]), (level, ids[:_BLOCK])]
-                continue
-            nodes = self._nodes(level, ids)
-            utility = self._utility(self._corners(level, ids), nodes)
-            refined = np.stack([tree.child[nodes[:, i]] >= 0 for i, tree in enumerate(self.trees)], axis=1)
-            saving = np.stack([extra[nodes[:, i]] for i, extra in enumerate(self.extra)], axis=1)
-            state, room = np.empty(len(ids), dtype=np.int64), len(ids) * len(self.tuples)
-            found, which, estimate = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64), np.empty(room)
-            size = cube_kernels.check_simplices(
-                utility, saving, refined.any(axis=1), self.tuples, self.margin, float(self.scale), self.width,
-                -(-kernels.LIMB_BITS // self.width), self.ties, state, found, which, estimate, counts,
-            )  # fmt: skip
-            for f in np.argsort(-estimate[:size], kind="stable").tolist():
-                self.settle(level, int(ids[found[f]]), int(which[f]), float(estimate[f]))
-                if self.report.example is not None:
-                    return
-            finer = ids[state == 1]
-            if len(finer):
-                heap.append((level + 1, kuhn.halve(finer, self.mechanism.grid << level, self.dimension).ravel()))
 
 
 def _extra(tree: Tree, amounts: Array, dimension: int) -> Array:
