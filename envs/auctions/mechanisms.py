@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from walras.envs.auctions.cell_menus import CellMenus
+from walras.envs.auctions.entry_fees import EntryFeeAMA
 from walras.envs.auctions.mechanism import (
     DEMANDS,
     Array,
@@ -48,6 +49,7 @@ __all__ = [
     "BundleSale",
     "CellMenus",
     "CoinMixture",
+    "EntryFeeAMA",
     "FirstPrice",
     "ItemwiseMyerson",
     "Mechanism",
@@ -86,6 +88,7 @@ MECHANISMS: dict[str, type[Mechanism]] = {
         ItemwiseMyerson,
         BundleMyerson,
         AMA,
+        EntryFeeAMA,
         MonotoneAuction,
         CellMenus,
         SimplexMenus,
