@@ -25,6 +25,7 @@ import numpy as np
 
 _STEPS = 60  # of the simplex method by steepest coefficient; then columns take turns, which leaves cycles
 _MOST = 400
+_PATIENCE = 64  # sweeps; two options that can only be told apart by a third would rise unit by unit until it wins
 
 
 @numba.njit(cache=True)
@@ -131,6 +132,9 @@ def least_bound(best, gain, added, enough, work):  # type: ignore[no-untyped-def
 def raise_from(start, count, loser, best, best_rows, gain, gain_rows, fitting, unit, margin, work, surcharge):  # type: ignore[no-untyped-def]
     """Least surcharges >= `start` (K,) that exclude all `count` cases, in `surcharge`; returns the programs solved.
 
+    Where options push one another up step by step the steps are doubled every `_PATIENCE` sweeps; the surcharges are
+    then above the least ones by at most the last step.
+
     Arguments, in groups:
         start: surcharges to begin with, multiples of `unit`; entry 0 stays 0.
         count: number C of cases.
@@ -146,8 +150,13 @@ def raise_from(start, count, loser, best, best_rows, gain, gain_rows, fitting, u
     solved = 0
     surcharge[:] = start
     changed = True
+    sweep = 0
+    least_rise = unit
     while changed:
         changed = False
+        sweep += 1
+        if sweep % _PATIENCE == 0:
+            least_rise *= 2.0
         for c in range(count):
             target = surcharge[loser[c]]
             for o in range(gain_rows[c]):
@@ -159,7 +168,7 @@ def raise_from(start, count, loser, best, best_rows, gain, gain_rows, fitting, u
             if bound + margin > target:
                 raised = math.ceil((bound + margin) / unit) * unit
                 if raised > target:
-                    surcharge[loser[c]] = raised
+                    surcharge[loser[c]] = max(raised, target + least_rise)
                     changed = True
     return solved
 
