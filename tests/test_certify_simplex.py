@@ -22,6 +22,7 @@ from walras.envs.auctions.simplex_menus import SimplexMenus, Surcharge, tabulate
 from walras.envs.auctions.tables import dyadic
 
 BUNDLES = np.array(list(itertools.product((0.0, 1.0), repeat=2)))
+LOTTERY = np.array([[0.0], [0.375], [1.0]])
 LOTTERIES = np.array([[0, 0], [1, 0], [0.5, 0.5], [0.25, 1], [1, 1]])
 
 
@@ -150,7 +151,6 @@ def check_verdict(menus: SimplexMenus, worst: float) -> str:
     return found.status
 
 
-LOTTERY = np.array([[0.0], [0.375], [1.0]])
 CASES = [
     ("one item", 2, LOTTERY, 2, 1, (4, 5, 6)),
     ("bundles", 2, BUNDLES, 1, 0, (2,)),
@@ -211,6 +211,28 @@ def test_three_half_lotteries_clash_though_no_two_do() -> None:
     assert found.counterexample is not None and found.counterexample.amount == Fraction(1, 2)
     prices[2, :, 1] = 0.5 + 2.0**-20
     assert certify(SimplexMenus(low, high, options, prices, 1)).status == "certified"
+
+
+@pytest.mark.parametrize(("bidders", "options"), [(2, BUNDLES), (3, LOTTERY), (3, BUNDLES)], ids=["2x2", "3x1", "3x2"])
+def test_the_same_surcharges_on_all_halves_change_nothing(bidders: int, options: np.ndarray) -> None:
+    seen = set()
+    for seed, fee in itertools.product(range(1), (0.0, 0.5, 1.5)):
+        coarse = raise_prices(random_menus(seed, bidders=bidders, options=options, grid=1, deep=0), fee)
+        d = coarse.dimension
+        halved = []
+        for own in coarse.surcharges:
+            finer = []
+            for level, ids, amounts in own:
+                halves = kuhn.halve(ids, 1 << level, d)
+                order = np.argsort(halves.ravel())
+                finer.append(Surcharge(level + 1, halves.ravel()[order], np.repeat(amounts, 1 << d, axis=0)[order]))
+            halved.append(tuple(finer))
+        fine = SimplexMenus(coarse.low, coarse.high, options, coarse.prices, 1, tuple(halved))
+        values = coarse.low + (coarse.high - coarse.low) * np.random.default_rng(0).random((500, *coarse.low.shape))
+        assert np.array_equal(coarse(values).payment, fine(values).payment)
+        assert certify(fine).status == certify(coarse).status
+        seen.add(certify(fine).status)
+    assert seen == {"certified", "refuted"}
 
 
 @pytest.mark.parametrize(("bidders", "items"), [(2, 1), (3, 1), (3, 2)])
