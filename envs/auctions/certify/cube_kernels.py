@@ -119,6 +119,30 @@ def _settle_simplex(
 
 
 @njit(cache=True)
+def _alive_on(utility: Any, extra: Any, margin: Any) -> Any:
+    """Options that no other one beats by the margin at every vertex, whatever finer surcharges add.
+
+    `utility` (V, K) at the vertices; `extra` (K, K): by how much finer surcharges can favour option k over k'.
+    """
+    vertices, options = utility.shape
+    mask = np.int64(0)
+    for k in range(options):
+        out = False
+        for other in range(options):
+            if other != k:
+                out = True
+                for v in range(vertices):
+                    if utility[v, k] - utility[v, other] + extra[k, other] > -margin:
+                        out = False
+                        break
+                if out:
+                    break
+        if not out:
+            mask |= np.int64(1) << k
+    return mask
+
+
+@njit(cache=True)
 def _descend(
     utility: Any, nodes: Any, rank: Any, corner: Any, counter: Any, grid: int,
     child: Any, entry: Any, amounts: Any, extra: Any, pairs: Any, half_rank: Any, half_offset: Any, half_place: Any,
@@ -198,22 +222,7 @@ def _descend(
                 for k in range(options):
                     middle = (utility[level, i, first, k] + utility[level, i, second, k]) >> 1
                     utility[below, i, v, k] = middle + amounts[before, k] - amounts[after, k]
-            mask = np.int64(0)
-            for k in range(options):
-                out = False
-                for other in range(options):
-                    if other != k:
-                        out = True
-                        for v in range(vertices):
-                            gap = utility[below, i, v, k] - utility[below, i, v, other] + extra[finer, k, other]
-                            if gap > -margin:
-                                out = False
-                                break
-                        if out:
-                            break
-                if not out:
-                    mask |= np.int64(1) << k
-            masks[i] = mask
+            masks[i] = _alive_on(utility[below, i], extra[finer], margin)
         if not _clash(masks, tuples):
             counts[1] += 1
             continue
@@ -352,6 +361,11 @@ def walk_cells(
                     for k in range(options):
                         utility[0, i, v, k] = values[i, a, s, k] - prices[i, b, v - s, k]
             if refined:
+                for i in range(bidders):
+                    masks[i] = _alive_on(utility[0, i], extra[nodes[0, i]], margin)
+                if not _clash(masks, tuples):
+                    counts[1] += 1
+                    continue
                 rank[0] = order
                 corner[0] = digit
                 size = _descend(
