@@ -23,6 +23,7 @@ _ENTRIES: dict[str, str] = {
     "bench-reliability": "walras.benchmarks.suites.reliability:SUITE",
     "clearing-speed": "walras.benchmarks.suites.platform_clearing:SUITE",
     "one-bidder": "walras.benchmarks.suites.one_bidder:SUITE",
+    "gemnet": "walras.benchmarks.suites.gemnet:SUITE",
     "platform-equilibrium": "walras.benchmarks.suites.platform_equilibrium:SUITE",
     "regret-nets": "walras.benchmarks.suites.regret_nets:SUITE",
     "platform-matching": "walras.benchmarks.suites.platform_matching:SUITE",

@@ -121,3 +121,19 @@ def revenue(mechanism: Mechanism, prior: Prior, draws: int, rng: np.random.Gener
     if isinstance(mechanism, SimplexMenus) and integrable(mechanism, prior):
         return integrated_revenue(mechanism, prior)
     return drawn_revenue(mechanism, prior, draws, rng)
+
+
+def revenue_gain(
+    mechanism: Mechanism, other: Mechanism, prior: Prior, draws: int, rng: np.random.Generator
+) -> tuple[Revenue, Revenue]:
+    """Revenue of `mechanism`, and how much more than `other` it earns on the same profiles, which varies far less."""
+    draws = whole("draws", draws, 2)
+    sums = np.zeros((2, 2))
+    for start in range(0, draws, _BLOCK):
+        values = prior.transform(rng.random((min(_BLOCK, draws - start), prior.draws)))
+        paid, there = (each.outcome(values).payment.sum(axis=1) for each in (mechanism, other))
+        for row, part in enumerate((paid, paid - there)):
+            sums[row] += part.sum(), part @ part
+    means = sums[:, 0] / draws
+    errors = np.sqrt(np.maximum(0.0, sums[:, 1] / draws - means**2) / draws)
+    return Revenue(float(means[0]), float(errors[0]), draws), Revenue(float(means[1]), float(errors[1]), draws)
