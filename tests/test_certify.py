@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 from fractions import Fraction
@@ -18,6 +19,7 @@ from walras.agents.mechanism_files import save_mechanism
 from walras.benchmarks.execute import load
 from walras.benchmarks.suites import get_suite
 from walras.cli import main
+from walras.envs.auctions import certify as certify_package
 from walras.envs.auctions.cell_menus import CellMenus, grid_cuts, type_cuts
 from walras.envs.auctions.certify import certify
 from walras.envs.auctions.mechanism import Mechanism, Menu, MenuMechanism, Outcome
@@ -402,3 +404,15 @@ def test_cases_of_the_suite_reach_their_figures(name: str) -> None:
     for target in suite.targets:
         if target.case == name and target.metric not in ("cpu_seconds", "ratio"):
             assert target.reached(metrics[target.metric])
+
+
+def test_the_certifier_knows_nothing_of_those_who_make_mechanisms() -> None:
+    folder = Path(next(iter(certify_package.__path__)))
+    seen = set()
+    for file in sorted(folder.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [part.name for part in node.names] if isinstance(node, ast.Import) else []
+            seen |= {name for name in names if name and name.startswith("walras")}
+    assert "walras.envs.auctions.simplex_menus" in seen
+    assert not [name for name in seen if not name.startswith("walras.envs.")]
