@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from walras.benchmarks.execute import Task, execute
@@ -61,3 +64,22 @@ def test_a_short_training_of_an_auction_of_one_item():
     held("myerson-net-uniform", record)
     assert 0 < record.metrics["share"] <= 1 + 1e-2
     assert record.metrics["best_reserve"] == pytest.approx(17 / 32)
+
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "gemnet.md").read_text(encoding="utf-8")
+SECTION = PAGE[PAGE.index("## One bidder") :].split("\n## ")[0]
+BLOCKS = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+
+
+def test_the_first_block_of_the_page_prints_what_it_says(capsys):
+    exec(compile(BLOCKS[0], "gemnet.md", "exec"), {})
+    revenue, share, bound = capsys.readouterr().out.split()
+    assert revenue == "2.1331323465947305"
+    assert "/" in share
+    assert float(bound) == pytest.approx(2.13405, abs=5e-6)
+
+
+@pytest.mark.slow
+def test_the_second_block_of_the_page_learns_the_lottery(capsys):
+    exec(compile(BLOCKS[1], "gemnet.md", "exec"), {})
+    assert "(0.5, 1.0)" in capsys.readouterr().out
