@@ -1,6 +1,6 @@
 """The programs of the cell transform one by one, for solvers: HiGHS, CP-SAT, and the fixed point they must agree with.
 
-For one menu of one bidder, with price changes delta_k >= 0 and delta_0 = 0:
+For one menu of one bidder, with price changes delta_k >= 0 and delta_0 = 0::
 
     minimise    sum_k w_k delta_k
     subject to  for each own cell s and each option l that does not fit there: one fitting option k is chosen (a
