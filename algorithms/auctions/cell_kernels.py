@@ -125,8 +125,9 @@ def _jump(u: Any, half: Any, apart: Any, fits: Any, margin: float, unit: float, 
     """Solve the system in which each option is pushed up by one cell alone, the last that pushed it, from above.
 
     Two options that push each other up by tiny steps would need as many sweeps as the way is long. With one pushing
-    cell an option, the price changes are shortest paths to the options that do not move; they are a lower bound of
-    the least fixed point, since every other cell only pushes further.
+    cell an option, the price changes are shortest paths to the options that do not move. Every other cell only pushes
+    further, so they do not exceed the least fixed point, unless pushes around a cycle add up to exactly zero: only
+    then has the system more than one solution, and the larger one, taken here, is sound all the same.
     """
     count = len(delta)
     trial = delta.copy()
