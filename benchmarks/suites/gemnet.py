@@ -267,7 +267,7 @@ _DESIGNS: dict[str, tuple[str, int, str]] = {
     "2x3": ("hour", 1, "Two bidders, three items, U[0, 1]."),
     "3x2": ("hour", 1, "Three bidders, two items, U[0, 1]."),
 }
-_KEPT: dict[str, tuple[str, int]] = {}
+_KEPT: dict[str, tuple[str, int]] = {"2x2": ("seconds", 1_000)}
 _FEES: dict[str, dict[str, Any]] = {
     "unit-2x2": {"grid": 16, "iterations": 4000},
     "3x2": {"grid": 4, "iterations": 2500},
