@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from walras.benchmarks.suite import Case, Known, Metric, Outcome, Picture, Progress, Published, Suite, Target
+from walras.benchmarks.suite import Case, Cost, Known, Metric, Outcome, Picture, Progress, Published, Suite, Target
 from walras.benchmarks.suites import gemnet_cells as cells
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def draw_regions(figure: Figure, results: Mapping[str, Sequence[Record]]) -> Non
 
 # -- the suite ---------------------------------------------------------------------------------------------------------
 
-_DESIGNS: dict[str, tuple[str, int, str]] = {
+_DESIGNS: dict[str, tuple[Cost, int, str]] = {
     "2x2-quick": ("seconds", 1, "Two bidders, two items, U[0, 1]: a short training."),
     "2x2": ("minutes", 3, "Two bidders, two items, U[0, 1]: the full training."),
     "2x2-items": ("minutes", 1, "Items with U[0, 1] and U[0, 2]."),
@@ -267,7 +267,7 @@ _DESIGNS: dict[str, tuple[str, int, str]] = {
     "2x3": ("hour", 1, "Two bidders, three items, U[0, 1]."),
     "3x2": ("hour", 1, "Three bidders, two items, U[0, 1]."),
 }
-_KEPT: dict[str, tuple[str, int]] = {"2x2": ("seconds", 1_000)}
+_KEPT: dict[str, tuple[Cost, int]] = {"2x2": ("seconds", 1_000)}
 _FEES: dict[str, dict[str, Any]] = {
     "unit-2x2": {"grid": 16, "iterations": 4000},
     "3x2": {"grid": 4, "iterations": 2500},

@@ -118,5 +118,6 @@ class EntryFeeAMA(TableMechanism):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> EntryFeeAMA:
         """Rebuild from `to_arrays`; everything is checked again."""
-        base = AMA(*(arrays[name].tolist() for name in ("allocations", "weights", "boosts")), facts["demand"])
+        shares, weights, boosts = (arrays[name].tolist() for name in ("allocations", "weights", "boosts"))
+        base = AMA(shares, weights, boosts, facts["demand"])
         return cls(base, arrays["low"], arrays["high"], facts["grid"], arrays["fees"])
