@@ -50,15 +50,16 @@ def earn_on_leaf(  # type: ignore[no-untyped-def]
     Each step moves the surcharges of some options together, up or down, raises all to the least ones that exclude
     every conflict, and stays if that earns more. The step is halved when nothing helps.
 
-    Arguments, in groups:
-        start: compatible surcharges.
-        bottom, top: (K,) range that the cases allow for.
-        count, loser, best, best_rows, gain, gain_rows, fitting, unit, margin, scratch: as in `raise_from`.
-        base: (A, K) prices at some points of the leaf, with weights `base_weight` (A,).
-        options, low, high: (K, 2), (2,), (2,): values are uniform on this box, if `utility` is empty.
-        utility, weight: (M, K) utilities without prices of drawn bidders, and their weights.
-        first, last: step sizes.
-        result: (K,) surcharges found.
+    What is given:
+
+    - start: compatible surcharges.
+    - bottom, top: (K,) range that the cases allow for.
+    - count, loser, best, best_rows, gain, gain_rows, fitting, unit, margin, scratch: as in `raise_from`.
+    - base: (A, K) prices at some points of the leaf, with weights `base_weight` (A,).
+    - options, low, high: (K, 2), (2,), (2,): values are uniform on this box, if `utility` is empty.
+    - utility, weight: (M, K) utilities without prices of drawn bidders, and their weights.
+    - first, last: step sizes.
+    - result: (K,) surcharges found.
     """
     size = start.shape[0]
     work = np.empty((4, size + 5))

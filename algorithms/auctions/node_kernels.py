@@ -164,20 +164,21 @@ def node_gradients(  # type: ignore[no-untyped-def]
 ):
     """Add to the gradients (n, N, K) of revenue and of the penalty, summed over the B draws.
 
-    Arguments, in groups:
-        values: (B, n, m) profiles from the prior.
-        inner: (B, n, m) own values, uniform on each bidder's box.
-        weight: (B, n) of the inner draws: ((m + 1) f + v . grad f) times the volume of the box.
-        density: (B, n, m) f_ij at the inner draws, times the width of the box.
-        faces: (n, m, F, 2) places where the density of an item jumps, and place times (density left - right).
-        moves: (B, m, 2) uniforms: which bidder is moved into the ramp, and where to.
-        tables: (n, m, P) density of each value on P equal steps of its box.
-        low, width: (n, m) of the boxes.
-        options: (K, m) bundles of zeros and ones, null first.
-        prices: (n, N, K) node prices.
-        grid: cells a side.
-        band: width of the ramp.
-        revenue, conflict: (n, N, K) to add to.
+    What is given:
+
+    - values: (B, n, m) profiles from the prior.
+    - inner: (B, n, m) own values, uniform on each bidder's box.
+    - weight: (B, n) of the inner draws: ((m + 1) f + v . grad f) times the volume of the box.
+    - density: (B, n, m) f_ij at the inner draws, times the width of the box.
+    - faces: (n, m, F, 2) places where the density of an item jumps, and place times (density left - right).
+    - moves: (B, m, 2) uniforms: which bidder is moved into the ramp, and where to.
+    - tables: (n, m, P) density of each value on P equal steps of its box.
+    - low, width: (n, m) of the boxes.
+    - options: (K, m) bundles of zeros and ones, null first.
+    - prices: (n, N, K) node prices.
+    - grid: cells a side.
+    - band: width of the ramp.
+    - revenue, conflict: (n, N, K) to add to.
 
     Returns:
         Sums over the draws of revenue, profiles with an item promised twice, and penalty.

@@ -32,12 +32,13 @@ _PATIENCE = 64  # sweeps; two options that can only be told apart by a third wou
 def least_bound(best, gain, added, enough, work):  # type: ignore[no-untyped-def]
     """Max over {best >= 0} of min over rows of (gain + added), or a bound on it that is at most `enough`.
 
-    Arguments, in groups:
-        best: (R, V) rows that have to be nonnegative, by vertex.
-        gain: (O, V) rows, O >= 1.
-        added: (O,) constants added to the rows of `gain`.
-        enough: stop as soon as the bound is not above this.
-        work: (V + 1, R + O + 1) scratch.
+    What is given:
+
+    - best: (R, V) rows that have to be nonnegative, by vertex.
+    - gain: (O, V) rows, O >= 1.
+    - added: (O,) constants added to the rows of `gain`.
+    - enough: stop as soon as the bound is not above this.
+    - work: (V + 1, R + O + 1) scratch.
 
     Returns:
         The bound; minus infinity where no point has best >= 0.
@@ -135,16 +136,17 @@ def raise_from(start, count, loser, best, best_rows, gain, gain_rows, fitting, u
     Where options push one another up step by step the steps are doubled every `_PATIENCE` sweeps; the surcharges are
     then above the least ones by at most the last step.
 
-    Arguments, in groups:
-        start: surcharges to begin with, multiples of `unit`; entry 0 stays 0.
-        count: number C of cases.
-        loser: (C,) option to be excluded.
-        best: (C, R, V) and `best_rows` (C,): how many of the R are used.
-        gain: (C, O, V) and `gain_rows` (C,): rows of the fitting options `fitting` (C, O).
-        unit: surcharges are rounded up to multiples of it.
-        margin: excluded options are beaten by at least this.
-        work: scratch of `least_bound`.
-        surcharge: (K,) result.
+    What is given:
+
+    - start: surcharges to begin with, multiples of `unit`; entry 0 stays 0.
+    - count: number C of cases.
+    - loser: (C,) option to be excluded.
+    - best: (C, R, V) and `best_rows` (C,): how many of the R are used.
+    - gain: (C, O, V) and `gain_rows` (C,): rows of the fitting options `fitting` (C, O).
+    - unit: surcharges are rounded up to multiples of it.
+    - margin: excluded options are beaten by at least this.
+    - work: scratch of `least_bound`.
+    - surcharge: (K,) result.
     """
     added = np.empty(gain.shape[1])
     solved = 0
@@ -199,19 +201,20 @@ def product_cases(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Cases of one leaf with two bidders: pieces are products of the leaf and a simplex of the own values.
 
-    Arguments, in groups:
-        leaf: number of the leaf among those of `values` (S, V, m), the earlier bidder's values at its vertices.
-        own_prices: (S, V, K) bidder i's prices there.
-        value_max, price_max: (S, K, K) maxima of the earlier bidder's values and of bidder i's prices on leaves.
-        own_values: (Q, V, m) bidder i's values at the vertices of the simplices of its own values.
-        prices: (Q, V, K) the earlier bidder's prices there.
-        own_value_max, own_price_max: (Q, K, K) maxima of bidder i's values and the earlier bidder's prices.
-        options: (K, m).
-        conflict: (K, K) whether option k of the earlier bidder leaves no room for option l.
-        low, high: (K,) range in which surcharges will move.
-        margin: as in `raise_from`; the earlier bidder's choice counts up to this far from best, as the program's
-            doubles and ties may have it.
-        loser, best, best_rows, gain, gain_rows, fitting: cases to fill, C of them at most.
+    What is given:
+
+    - leaf: number of the leaf among those of `values` (S, V, m), the earlier bidder's values at its vertices.
+    - own_prices: (S, V, K) bidder i's prices there.
+    - value_max, price_max: (S, K, K) maxima of the earlier bidder's values and of bidder i's prices on leaves.
+    - own_values: (Q, V, m) bidder i's values at the vertices of the simplices of its own values.
+    - prices: (Q, V, K) the earlier bidder's prices there.
+    - own_value_max, own_price_max: (Q, K, K) maxima of bidder i's values and the earlier bidder's prices.
+    - options: (K, m).
+    - conflict: (K, K) whether option k of the earlier bidder leaves no room for option l.
+    - low, high: (K,) range in which surcharges will move.
+    - margin: as in `raise_from`; the earlier bidder's choice counts up to this far from best, as the program's
+      doubles and ties may have it.
+    - loser, best, best_rows, gain, gain_rows, fitting: cases to fill, C of them at most.
 
     Returns:
         Number of cases; only the first C are filled.
@@ -280,24 +283,25 @@ def whole_cases(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Cases of one leaf with any number of bidders: pieces are Kuhn simplices of the whole n m-cube.
 
-    Arguments, in groups:
-        bidder: i.
-        cell, rank: (d,) cell and order of the leaf among the simplices of the others' reports.
-        cells: a side, G.
-        low_value, width: (n, m) boxes.
-        prices: (n, (G + 1)^d, K) node prices on this grid.
-        least, most: (n, G^d d!, K) range of the surcharges of earlier bidders on each simplex.
-        strides: (n, n m) what a step in each coordinate adds to the node number of bidder e's table; 0 for its own.
-        orders: d!.
-        extensions: (n, d!, X) numbers of the orders of all coordinates that restrict to `rank` on the others' ones.
-        extension_counts: X for this bidder.
-        ranks: (n, (n m)!) rank of each order restricted to the coordinates of the others of each bidder.
-        steps: ((n m)!, n m + 1, n m) vertices of each order's simplex in the unit cell.
-        options: (K, m).
-        conflicts: (T, n) options chosen by earlier bidders, -1 for bidders that do not matter.
-        losers: (T,) options of bidder i that do not fit beside them.
-        fits: (T, K) whether an option of bidder i fits beside them.
-        low, high, margin, loser, ...: as in `product_cases`.
+    What is given:
+
+    - bidder: i.
+    - cell, rank: (d,) cell and order of the leaf among the simplices of the others' reports.
+    - cells: a side, G.
+    - low_value, width: (n, m) boxes.
+    - prices: (n, (G + 1)^d, K) node prices on this grid.
+    - least, most: (n, G^d d!, K) range of the surcharges of earlier bidders on each simplex.
+    - strides: (n, n m) what a step in each coordinate adds to the node number of bidder e's table; 0 for its own.
+    - orders: d!.
+    - extensions: (n, d!, X) numbers of the orders of all coordinates that restrict to `rank` on the others' ones.
+    - extension_counts: X for this bidder.
+    - ranks: (n, (n m)!) rank of each order restricted to the coordinates of the others of each bidder.
+    - steps: ((n m)!, n m + 1, n m) vertices of each order's simplex in the unit cell.
+    - options: (K, m).
+    - conflicts: (T, n) options chosen by earlier bidders, -1 for bidders that do not matter.
+    - losers: (T,) options of bidder i that do not fit beside them.
+    - fits: (T, K) whether an option of bidder i fits beside them.
+    - low, high, margin, loser, ...: as in `product_cases`.
 
     Returns:
         Number of cases; only the first C are filled.

@@ -10,11 +10,12 @@ import numpy as np
 def uniform_revenue(price, options, low, high, work):  # type: ignore[no-untyped-def]
     """Expected payment of a bidder with values uniform on a box, two items, by cutting the box into regions of choice.
 
-    Arguments, in groups:
-        price: (K,) of the options.
-        options: (K, 2) probabilities, no two alike.
-        low, high: (2,) ends of the box.
-        work: (4, K + 5) scratch.
+    What is given:
+
+    - price: (K,) of the options.
+    - options: (K, 2) probabilities, no two alike.
+    - low, high: (2,) ends of the box.
+    - work: (4, K + 5) scratch.
 
     Returns:
         The expected payment.
