@@ -283,7 +283,8 @@ _REQUIRES = {
 _SHORT = {"profiles": 8192, "misreport_steps": 10, "rho_every": 2000}
 _LISTED_BOOSTS = {"vcg": (0.0, 0.0, 0.0), "item-wise": (0.5, 1.0, 1.0), "bsym": (1.15, 0.82, 1.10)}
 _BEST = (159 / 250, 91 / 100, 1137 / 1000)
-_TRUTHFUL = ("ama-2x2", "vcg", "myerson", "bundle-myerson")
+_CERTIFIED = ("gemnet-2x2", "ama-2x2")
+_TRUTHFUL = (*_CERTIFIED, "vcg", "myerson", "bundle-myerson")
 _PICTURED = (
     "vcg-2x2", "myerson-2x2", "bundle-2x2", "vvca-2x2", "amenunet-2x2", "lottery-from-lotteries-2x2", "lottery-2x2",
     "assignments-2x2", "search-2x2", "regretnet-2x2", "regretnet-budget-2x2",
@@ -431,7 +432,7 @@ SUITE = Suite(
                 "minutes",
                 3,
             )
-            for given in ("regretnet-2x2", "ama-2x2")
+            for given in ("regretnet-2x2", *_CERTIFIED)
         ),
     ),
     metrics=(
@@ -507,8 +508,11 @@ SUITE = Suite(
             for name in _TRUTHFUL
             for metric in ("largest_gain", "reported_untruthful", "above_ceiling")
         ),
-        Known("bidders-ama-2x2", "search_gain", 0.0, "dominant strategies", "identity", 0.0),
-        Known("bidders-ama-2x2", "gradient_gain", 0.0, "dominant strategies", "identity", 0.0),
+        *(
+            Known(f"bidders-{name}", metric, 0.0, "dominant strategies", "identity", 0.0)
+            for name in _CERTIFIED
+            for metric in ("search_gain", "gradient_gain")
+        ),
     ),
     targets=(
         Target("search-2x2", "revenue", at_least=0.8744, text="the search finds a known auction of 0.8744 or better"),
@@ -520,8 +524,11 @@ SUITE = Suite(
         ),
         Target("audit-regretnet-2x2", "above_ceiling", at_least=1.0, text="its revenue exceeds the proven ceiling"),
         Target("audit-regretnet-2x2", "witness", at_least=1.0, text="a profitable misreport is shown"),
-        Target("bidders-ama-2x2", "ppo_gain", at_most=0.0, text="PPO gains nothing against a truthful mechanism"),
-        Target("bidders-ama-2x2", "grid_gain", at_most=0.0, text="a best response gains nothing against it"),
+        *(
+            Target(f"bidders-{name}", metric, at_most=0.0, text=f"{bidder} gains nothing against a certified mechanism")
+            for name in _CERTIFIED
+            for metric, bidder in (("ppo_gain", "PPO"), ("grid_gain", "a best response"))
+        ),
         Target("bidders-regretnet-2x2", "ppo_gain", at_least=0.001, text="PPO finds a gain against RegretNet"),
         Target("bidders-regretnet-2x2", "gradient_gain", at_least=0.001, text="gradients find a gain against it"),
         Target("bidders-regretnet-2x2", "grid_gain", at_least=0.001, text="a best response finds a gain against it"),
