@@ -64,6 +64,12 @@ def test_gains_are_measured_on_the_same_profiles():
     assert abs(gain.mean - (5.0 / 6.0 - 2.0 / 3.0)) < 5.0 * gain.error
 
 
+def test_a_coin_over_the_orders_treats_equal_bidders_alike():
+    row = gemnet.orders(0, silent, grid=2, levels=0).metrics
+    assert row["certified"] == 1.0
+    assert row["unlike"] < 1e-6 < row["unlike_alone"]
+
+
 def test_a_row_of_interpolated_prices_is_certified_and_drawn():
     row = gemnet.interpolated(0, silent, grid=4, levels=0).metrics
     assert row["certified"] == 1.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from walras.algorithms.auctions.node_prices import STAGES, Stage, learn_node_prices
@@ -16,6 +15,7 @@ from walras.algorithms.auctions.piece_earnings import earn
 from walras.algorithms.auctions.piece_transform import Progress, Work, transform
 from walras.envs.auctions.certify import Certificate, certify
 from walras.envs.auctions.laws import Beta, Uniform
+from walras.envs.auctions.mixture import CoinMixture
 from walras.envs.auctions.priors import Prior
 from walras.envs.auctions.simplex_menus import SimplexMenus
 
@@ -138,6 +138,19 @@ def design(
     return Designed(mechanism, learned, certificate, work, (first, second, third))
 
 
-def orders_of(bidders: int) -> Sequence[tuple[int, ...]]:
-    """The cyclic orders of the bidders: each is first once. A public coin over them treats equal bidders alike."""
-    return [tuple((start + k) % bidders for k in range(bidders)) for start in range(bidders)]
+def mixed_orders(learned: SimplexMenus, *, levels: int = 2, progress: Progress | None = None) -> CoinMixture:
+    """A public coin over transforms in which each bidder comes first once: equal bidders are then treated alike.
+
+    Args:
+        learned: menus without surcharges.
+        levels: of refinement.
+        progress: told `(fraction, text)` now and then.
+    """
+    n = learned.bidders
+    parts = []
+    for first in range(n):
+        order = [(first + k) % n for k in range(n)]
+        parts.append(transform(learned, order, levels=levels).mechanism)
+        if progress is not None:
+            progress((first + 1) / n, f"order {order}")
+    return CoinMixture(tuple(parts), (1.0 / n,) * n)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from walras.benchmarks.store import Record
     from walras.envs.auctions.mechanism import Mechanism
     from walras.envs.auctions.priors import Prior
+    from walras.envs.auctions.simplex_menus import SimplexMenus
 
 _MODULE = "walras.benchmarks.suites.gemnet"
 _CERTIFICATES = "github.com/Baymax-ray/two-bidder-two-item-dsic-certificates, exact rational replay, not peer reviewed"
@@ -161,24 +162,23 @@ def _choices(mechanism: Any, report: tuple[float, float]) -> list[Any]:
 # -- parts of the method -----------------------------------------------------------------------------------------------
 
 
+def _affine_maximiser(grid: int) -> SimplexMenus:
+    """The best symmetric deterministic affine maximiser for 2x2 U[0, 1], its prices tabulated on a grid."""
+    from walras.envs.auctions.simplex_menus import tabulate_menus
+    from walras.envs.auctions.truthful import AMA
+
+    bundles = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    ama = AMA.symmetric_2x2(159 / 250, 91 / 100, 1137 / 1000)
+    return tabulate_menus(ama, bundles, np.zeros((2, 2)), np.ones((2, 2)), grid)
+
+
 def interpolated(seed: int, progress: Progress, *, grid: int, levels: int) -> Outcome:
     """The best three-parameter affine maximiser, its prices interpolated between nodes, transformed."""
     from walras.algorithms.auctions.piece_transform import transform
     from walras.envs.auctions.certify import certify
-    from walras.envs.auctions.simplex_menus import SimplexMenus
     from walras.envs.auctions.simplex_revenue import integrated_revenue
-    from walras.envs.auctions.tables import dyadic
-    from walras.envs.auctions.truthful import AMA
 
-    prior = prior_of("2x2")
-    axis = np.linspace(0.0, 1.0, grid + 1)
-    nodes = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
-    items, prices = AMA.symmetric_2x2(159 / 250, 91 / 100, 1137 / 1000).menus(np.stack([nodes, nodes], axis=1))
-    options = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    table = np.stack(  # the cheapest of the outcomes that give the bidder the same bundle
-        [np.where((items[:, 0] == option).all(axis=-1), prices[:, 0], np.inf).min(axis=1) for option in options], axis=1
-    )
-    learned = SimplexMenus(np.zeros((2, 2)), np.ones((2, 2)), options, dyadic([table, table]), grid)
+    learned, prior = _affine_maximiser(grid), prior_of("2x2")
     clock = time.process_time()
     mechanism, work = transform(learned, levels=levels)
     spent = time.process_time() - clock
@@ -190,6 +190,30 @@ def interpolated(seed: int, progress: Progress, *, grid: int, levels: int) -> Ou
             "conflicts": _conflicts(learned, prior, seed), "certified": float(certificate.status == "certified"),
             "programs_begun": sum(step.programs for step in work), "largest": max(step.largest for step in work),
             "cpu_seconds": spent, "certificate_seconds": certificate.cpu_seconds,
+        }
+    )  # fmt: skip
+
+
+def orders(seed: int, progress: Progress, *, grid: int, levels: int) -> Outcome:
+    """The same start, transformed with either bidder first; a public coin over both treats the bidders alike."""
+    from walras.algorithms.auctions.gemnet import mixed_orders
+    from walras.envs.auctions.certify import certify
+    from walras.envs.auctions.simplex_menus import SimplexMenus
+    from walras.envs.auctions.simplex_revenue import integrated_revenue
+
+    learned, prior = _affine_maximiser(grid), prior_of("2x2")
+    mixture = mixed_orders(learned, levels=levels, progress=progress)
+    values = prior.transform(np.random.default_rng(seed).random((200_000, prior.draws)))
+
+    def unlike(mechanism: Mechanism) -> float:
+        exchanged = mechanism.outcome(values[:, ::-1]).payment[:, ::-1]
+        return float(np.abs(mechanism.outcome(values).payment - exchanged).max())
+
+    earned = [integrated_revenue(part, prior).mean for part in mixture.mechanisms if isinstance(part, SimplexMenus)]
+    return Outcome(
+        {
+            "revenue": float(np.mean(earned)), "certified": float(certify(mixture).status == "certified"),
+            "unlike": unlike(mixture), "unlike_alone": unlike(mixture.mechanisms[0]),
         }
     )  # fmt: skip
 
@@ -296,11 +320,15 @@ _OWN = (
              description="The best three-parameter affine maximiser on a grid of prices, transformed.")
         for grid in (4, 16)
     ),
+    Case("orders", f"{_MODULE}:orders", {"grid": 8, "levels": 1},
+         description="Either bidder first, mixed by a public coin."),
     Case("programs-pieces", f"{_MODULE}:bounds", {"programs": 300},
          description="Programs of the size of two bidders and two items: compiled simplex method and HiGHS."),
 )  # fmt: skip
 
-_CERTIFIED = [case.name for case in _OWN if case.run.endswith((":designed", ":kept", ":fees", ":interpolated"))]
+_CERTIFIED = [
+    case.name for case in _OWN if case.run.endswith((":designed", ":kept", ":fees", ":interpolated", ":orders"))
+]
 _UNIFORM = [f"design-{name}" for name in ("2x2-quick", "2x2")] + (["kept-2x2"] if "2x2" in _KEPT else [])
 
 SUITE = Suite(
@@ -323,6 +351,8 @@ SUITE = Suite(
         Metric("total_seconds", "s", "lower", "timing", "Processor time of learning, transform and certificate."),
         Metric("item_by_item", better="higher", description="Revenue of Myerson's auction of each item."),
         Metric("bundle", better="higher", description="Revenue of the bundle at second price with its reserve."),
+        Metric("unlike", better="lower", description="Largest difference of payments when bidders exchange values."),
+        Metric("unlike_alone", better="lower", description="The same for one order alone."),
         Metric("gain", better="higher", description="Revenue above the affine maximiser's, on the same draws."),
         Metric("gain_error", better="lower", description="Standard error of the gain."),
     ),
