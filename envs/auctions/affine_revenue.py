@@ -71,6 +71,9 @@ def affine_revenue(
 def uniform_revenue(mechanism: AMA, prior: Prior) -> Fraction:
     """Exact expected revenue of an affine maximiser whose bidders have independent uniform values.
 
+    Four values take a fraction of a second. Six take seconds for assignments with equal weights; lotteries or unequal
+    weights make fractions so long there that it takes minutes and gigabytes.
+
     Raises:
         ValueError: if the values are not independent and uniform, the sizes do not fit, or there are more than
             `LARGEST` values.
