@@ -537,8 +537,8 @@ SUITE = Suite(
     pictures=(
         Picture(
             "ceiling",
-            "Two additive bidders, two items U[0, 1]: truthful auctions (blue) below the proven ceiling, regret "
-            "networks (red) above it",
+            "Two additive bidders, two items U[0, 1]: truthful auctions (blue) and regret networks (red) beside the "
+            "proven ceiling",
             f"{_MODULE}:draw_ceiling",
             _PICTURED,
             (6.0, 3.4),
