@@ -259,3 +259,22 @@ register(
     source=_MATCHING,
     status="verified",
 )
+
+_SOCIETY = "walras.envs.society"
+_SED = "arXiv 2402.14090"
+
+register(
+    "walras/CommonsHarvest-v0",
+    f"{_SOCIETY}.commons:CommonsHarvest",
+    title="a common orchard that can be eaten bare",
+    source=f"Melting Pot 2.4, commons_harvest__open; {_SED}",
+    status="verified",
+)
+register(
+    "walras/FixedSpawnHarvest-v0",
+    f"{_SOCIETY}.commons:CommonsHarvest",
+    kwargs={"level": "open-fixed", "zap": False, "order": "last-first"},
+    title="the same with fixed first places and without beams",
+    source="arXiv 2410.08345",
+    status="verified",
+)
