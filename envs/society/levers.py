@@ -14,6 +14,7 @@ from __future__ import annotations
 import abc
 import copy
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Lever(abc.ABC):
     def labels(self) -> tuple[str, ...]:
         """A word for each number."""
 
-    def fits(self, game: Game[Any], citizens: Sequence[str]) -> None:
+    def fits(self, game: Game[Any], citizens: Sequence[str]) -> None:  # noqa: B027 - most levers fit every game
         """Check that the lever can be pulled in this game.
 
         Raises:
@@ -422,11 +423,10 @@ class Disclosure(Lever):
 
 
 def prior_mean(game: SealedBidAuction) -> Array:
-    """(m,) mean value of each item, over bidders, by 65,536 fixed draws or exact quantile means of known laws."""
+    """(m,) mean value of each item over bidders; by 65,536 fixed draws where the prior is no product of laws."""
     marginals = game.prior.marginals
-    at = (np.arange(4096) + 0.5) / 4096
     if marginals is not None:
-        return np.array([[np.mean(law.ppf(at)) for law in row] for row in marginals]).mean(axis=0)
+        return np.array([[law.mean for law in row] for row in marginals]).mean(axis=0)
     u = np.random.Generator(np.random.Philox(0)).random((65536, game.prior.draws))
     return np.asarray(game.prior.sample(u).mean(axis=(0, 1)))
 
@@ -474,6 +474,8 @@ def as_lever(given: Lever | str | Mapping[str, Any]) -> Lever:
 
 def _edges(edges: Sequence[float]) -> tuple[float, ...]:
     checked = tuple(float(edge) for edge in edges)
-    if any(not 0 < edge < math.inf for edge in checked) or any(a >= b for a, b in zip(checked, checked[1:], strict=False)):
+    if any(not 0 < edge < math.inf for edge in checked) or any(
+        a >= b for a, b in itertools.pairwise(checked)
+    ):
         raise ValueError(f"edges must be positive, finite and ascending, got {edges!r}")
     return checked

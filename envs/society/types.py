@@ -53,7 +53,9 @@ def check_types(given: Any, people: int) -> str | tuple[tuple[float, ...], ...]:
     """
     if isinstance(given, str):
         if given not in PRESETS:
-            raise ValueError(f"types must be one of {sorted(PRESETS)} or (ballot, selfishness, trust) rows, got {given!r}")
+            raise ValueError(
+                f"types must be one of {sorted(PRESETS)} or (ballot, selfishness, trust) rows, got {given!r}"
+            )
         return given
     rows = np.asarray(given, np.float64)
     if rows.shape != (people, 3) or not ((rows >= 0) & (rows <= 1)).all():

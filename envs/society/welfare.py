@@ -94,7 +94,7 @@ def isoelastic(x: Array, eta: float = 1.0, eps: float = 0.0) -> Array:
 
 
 def inverse_income(x: Array, utility: Array | None = None) -> Array:
-    """`sum_i w_i u_i` with weights in proportion to `1 / max(x_i, 1)`, summing to 1 (AI Economist); u is x by default."""
+    """`sum_i w_i u_i`, weights in proportion to `1 / max(x_i, 1)`, summing to 1 (AI Economist); u is x by default."""
     x = np.asarray(x, np.float64)
     weights = 1.0 / np.maximum(x, 1.0)
     weights /= weights.sum(axis=-1, keepdims=True)
