@@ -178,29 +178,17 @@ class Society(Game[SocietyState]):
         self._who = np.array([self.game.seat[name][2] for name in self.citizens])
         for lever in self.levers:
             lever.fits(self.game, self.citizens)
-        low, high = (
-            (
-                np.concatenate([np.zeros(0), *part])
-                for part in zip(*(lever.bounds() for lever in self.levers), strict=True)
-            )
-            if self.levers
-            else (np.zeros(0), np.zeros(0))
-        )
+        if not self.levers:
+            raise ValueError("levers: a policy needs at least one")
+        spans = [lever.bounds() for lever in self.levers]
+        low, high = (np.concatenate(side) for side in zip(*spans, strict=True))
         self.low, self.high = low, high
         """(k,) least and largest numbers of a policy."""
         self.labels = tuple(label for lever in self.levers for label in lever.labels())
-        if not len(low):
-            raise ValueError("levers: a policy needs at least one")
-        ends = np.cumsum([len(lever.bounds()[0]) for lever in self.levers])
-        self._slices = [
-            slice(int(end) - len(lever.bounds()[0]), int(end)) for lever, end in zip(self.levers, ends, strict=True)
-        ]
         n = len(self.citizens)
-        cells = np.cumsum([lever.cells(n) for lever in self.levers])
-        self._cells = [
-            slice(int(end) - lever.cells(n), int(end)) for lever, end in zip(self.levers, cells, strict=True)
-        ]
-        self._memory = int(cells[-1])
+        self._slices = _slices([len(side) for side, _ in spans])
+        self._cells = _slices([lever.cells(n) for lever in self.levers])
+        self._memory = self._cells[-1].stop
         self.rounds = whole("rounds", rounds)
         self.steps = None if steps is None else whole("steps", steps)
         self.design_every = None if design_every is None else whole("design_every", design_every)
@@ -311,10 +299,11 @@ class Society(Game[SocietyState]):
         rewards = np.zeros((len(phase), self.n_agents))
         playing = np.flatnonzero(phase == PLAY)
         before = state
+        # All three look at the phase before: a lane that has just voted is not to design at once.
         if self.rule is not None and (phase == VOTE).any():
-            state = self._voted(state, actions["voter"].astype(np.float64), u[:, 0])
+            state = self._voted(state, phase == VOTE, actions["voter"].astype(np.float64), u[:, 0])
         if self.over != "policy" and (phase == DESIGN).any():
-            state = self._designed(state, actions["principal"][:, 0])
+            state = self._designed(state, phase == DESIGN, actions["principal"][:, 0])
         if len(playing) == len(phase):
             state, rewards = self._played(state, actions, u[:, 1:], rng, None)
         elif len(playing):
@@ -324,23 +313,22 @@ class Society(Game[SocietyState]):
             rewards[playing] = gained
         return state, rewards
 
-    def _voted(self, state: SocietyState, ballots: Array, u: Array) -> SocietyState:
-        now = (state.phase == VOTE)[:, None]
+    def _voted(self, state: SocietyState, voting: Array, ballots: Array, u: Array) -> SocietyState:
+        now = voting[:, None]
         if self.over == "policy":
             chosen = policy_vote(cast(str, self.rule), ballots, u)
             state = state._replace(
                 policy=np.where(now, np.clip(chosen, self.low, self.high), state.policy),
-                phase=np.where(state.phase == VOTE, PLAY, state.phase),
+                phase=np.where(voting, PLAY, state.phase),
             )
         else:
             weights = self._rule(ballots, u)
             state = state._replace(
-                weights=np.where(now, weights, state.weights), phase=np.where(state.phase == VOTE, DESIGN, state.phase)
+                weights=np.where(now, weights, state.weights), phase=np.where(voting, DESIGN, state.phase)
             )
-        return self._scored(state, now[:, 0])
+        return self._scored(state, voting)
 
-    def _designed(self, state: SocietyState, given: Array) -> SocietyState:
-        now = state.phase == DESIGN
+    def _designed(self, state: SocietyState, now: Array, given: Array) -> SocietyState:
         if self.levels is None:
             chosen = np.clip(given.astype(np.float64), self.low, self.high)
         else:
@@ -472,11 +460,8 @@ class Society(Game[SocietyState]):
         for lever, cells in zip(self.levers, self._cells, strict=True):
             count = lever.draws(n)
             if count:
-                coins = (
-                    source[:, at : at + count]
-                    if isinstance(source, np.ndarray)
-                    else source.random((len(memory), count))
-                )
+                given = isinstance(source, np.ndarray)
+                coins = source[:, at : at + count] if given else source.random((len(memory), count))
                 memory[:, cells.start : cells.start + count] = coins
                 at += count
         return memory
@@ -767,6 +752,12 @@ def _vote(vote: Mapping[str, Any] | str | None) -> tuple[str, str] | None:
     if over == "policy" and rule not in POLICY_RULES:
         raise ValueError(f"vote: over the policy the rule must be one of {POLICY_RULES}, got {rule!r}")
     return str(rule), str(over)
+
+
+def _slices(sizes: Sequence[int]) -> list[slice]:
+    """Where parts of these sizes lie when they stand one after the other."""
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
 
 def _name(objective: str | Mapping[str, Any]) -> str:

@@ -474,8 +474,6 @@ def as_lever(given: Lever | str | Mapping[str, Any]) -> Lever:
 
 def _edges(edges: Sequence[float]) -> tuple[float, ...]:
     checked = tuple(float(edge) for edge in edges)
-    if any(not 0 < edge < math.inf for edge in checked) or any(
-        a >= b for a, b in itertools.pairwise(checked)
-    ):
+    if any(not 0 < edge < math.inf for edge in checked) or any(a >= b for a, b in itertools.pairwise(checked)):
         raise ValueError(f"edges must be positive, finite and ascending, got {edges!r}")
     return checked
