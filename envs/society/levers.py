@@ -120,6 +120,8 @@ class PeriodTax(Lever):
         redistribute: give the proceeds back in equal parts; else the treasury keeps them.
         base: what counts as income.
         annealing: rounds, >= 0.
+        factor: > 0; rates count so many times, so that one above `1 / factor` takes more than was earned (as the
+            follow-up's step tax has it; the SED code has 1).
     """
 
     edges: tuple[float, ...] = (10.0, 20.0)
@@ -127,12 +129,15 @@ class PeriodTax(Lever):
     redistribute: bool = True
     base: str = "reward"
     annealing: int = 0
+    factor: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the numbers (ValueError otherwise)."""
         object.__setattr__(self, "edges", _edges(self.edges))
         whole("period", self.period)
         whole("annealing", self.annealing, 0)
+        if not 0 < self.factor < math.inf:
+            raise ValueError(f"factor must be positive and finite, got {self.factor!r}")
 
     def bounds(self) -> tuple[Array, Array]:
         """Rates in [0, 1], one a bracket."""
@@ -154,7 +159,7 @@ class PeriodTax(Lever):
         if not due.any():
             return Paid(np.zeros_like(income), np.zeros(len(income)), income)
         strength = np.minimum(0.1 + 0.9 * flow.round / self.annealing, 1.0) if self.annealing else 1.0
-        tax = bracket_tax(income, policy, np.array(self.edges)) * np.expand_dims(strength * due, 1)
+        tax = bracket_tax(income, policy, np.array(self.edges)) * np.expand_dims(self.factor * strength * due, 1)
         if self.redistribute:
             return Paid(lump_sum(tax), np.zeros(len(tax)), np.where(due[:, None], 0.0, income))
         return Paid(tax, tax.sum(axis=1), np.where(due[:, None], 0.0, income))
