@@ -159,6 +159,8 @@ class SharedPPO:
         self.codec = ClassCodec.of(part.observation_space)
         self.start, self.outputs = int(part.action_space.start), int(part.action_space.n)
         self.seed, self.rollouts = seed, 0
+        self.ended: list[tuple[Any, Array]] = []
+        """Of the last rollout: states in which episodes ended, and (B,) which lanes' did."""
         generator = torch.Generator().manual_seed(seed)
         self.network = _Network(self.codec.width, settings.layers, self.outputs, generator)
         self.optimizer = torch.optim.Adam(self.network.parameters, lr=settings.learning_rate, eps=1e-5)
@@ -179,6 +181,10 @@ class SharedPPO:
         weights, biases = list(weights), list(biases)
         weights[-1], biases[-1] = np.ascontiguousarray(weights[-1][:, last]), biases[-1][last].copy()
         return ClassPolicy(self.codec, tuple(weights), tuple(biases), self.start, stochastic)
+
+    def restart(self) -> None:
+        """Begin a new episode in every lane, at once."""
+        self._seen = self.env.reset()[0]
 
     def rollout(self, remaining: float = 1.0) -> float:
         """Play one rollout and learn from it.
@@ -211,6 +217,7 @@ class SharedPPO:
         values, rewards = np.empty((length + 1, people), np.float32), np.empty((length, people), np.float32)
         goes_on = np.ones((length, people), np.float32)
         total = 0.0
+        self.ended = []
         seen = first_classes, first_numbers
         for t in range(length):
             classes[t], numbers[t] = seen
@@ -228,6 +235,7 @@ class SharedPPO:
             over = terminated | truncated
             if over.any():
                 goes_on[t] = np.repeat(~over, agents)
+                self.ended.append((info["final_state"], over))
                 cut = np.flatnonzero(truncated)
                 if len(cut):
                     last = _lanes(info["final_obs"], cut)

@@ -24,7 +24,8 @@ class RoleVectorEnv(VectorEnv[Any, Any, Any]):
 
     Observations, actions and rewards have the lanes first and the agents second: `single_observation_space` is that of
     `c` agents in one lane, rewards are (B, c) (Gymnasium's own environments have (B,)). Autoreset is `SAME_STEP`, as at
-    the seat's vector door: `info["final_obs"]` has the last observations, `info["_final_obs"]` says of which lanes.
+    the seat's vector door: `info["final_obs"]` has the last observations, `info["_final_obs"]` says of which lanes, and
+    `info["final_state"]` is the state of all lanes before the ended ones were dealt anew.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (an instance variable in Gymnasium's class)
@@ -135,7 +136,7 @@ class RoleVectorEnv(VectorEnv[Any, Any, Any]):
         over = ended.terminated | ended.truncated
         info: dict[str, Any] = {}
         if over.any():
-            info = {"final_obs": self.observe(), "_final_obs": over}
+            info = {"final_obs": self.observe(), "_final_obs": over, "final_state": self._arena.state}
             self._arena.deal(np.flatnonzero(over))
         return self.observe(), ended.rewards[:, self._columns].copy(), ended.terminated.copy(), ended.truncated, info
 

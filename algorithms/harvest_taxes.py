@@ -1,0 +1,287 @@
+"""Taxes on a common orchard, with players who learn: no tax, the best tax of a grid, and a principal that learns.
+
+The tax experiment of Social Environment Design (arXiv 2402.14090; section 3.3 of its code) on class views: seven
+selfish players with one network, each for itself, and a bracket tax on every player's apples of a period, given back in
+equal parts. Brackets and strength are ours: apples beyond what the orchard bears are taxed, and a rate counts fourfold,
+as in the follow-up (arXiv 2410.08345); with rates up to one a redistributed tax leaves a seventh of every apple to who
+picks it, and nothing changes.
+
+Voters choose the objective (`mean-threshold` over ballots drawn once, as in the authors' code). All arms begin with the
+same followers, brought up under random policies, whom they see and who see the rates; then each arm has as many rounds,
+in which followers go on learning. At the end everything is frozen and measured under the arm's policy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from walras.agents.class_network import ClassPolicy
+from walras.algorithms.shared_ppo import SharedPPO, SharedPPOSettings
+from walras.algorithms.society.principals import GaussianProcess, Principal, Record
+from walras.envs.game import Array
+from walras.envs.play import play
+from walras.envs.society.citizens import Citizens, Law
+from walras.envs.society.commons import CommonsHarvest
+from walras.envs.society.layer import Society
+from walras.envs.society.voting import vote
+from walras.envs.society.welfare import WELFARE, measures
+
+Progress = Callable[[float, str], None]
+
+OBJECTIVES = ("utilitarian", "egalitarian")
+"""What is voted on: the mean and the least of the players' apples after taxes."""
+REPORTED = tuple(WELFARE)
+"""Welfare functions that are reported (utilities below zero count as zero where a function needs that)."""
+
+
+@dataclass(frozen=True)
+class HarvestTaxSettings:
+    """Settings of the study; the defaults take about four CPU minutes a seed."""
+
+    steps: int = 500
+    """steps of a round; each begins with a full orchard"""
+    edges: tuple[float, ...] = (2.0, 5.0)
+    """apples of a period that separate the brackets"""
+    period: int = 50
+    """steps of a tax period"""
+    factor: float = 4.0
+    """how many times a rate counts"""
+    upbringing: int = 50
+    """rounds (of every lane) under random policies, a quarter of them without tax"""
+    rounds: int = 40
+    """rounds of each arm in which followers adapt"""
+    settling: int = 10
+    """last rounds of the learning principal, under the policy it takes for best"""
+    levels: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    """rates of the grid, for each bracket"""
+    grid_episodes: int = 4
+    """rounds by which each policy of the grid is judged"""
+    episodes: int = 20
+    """rounds of the last measurement, followers frozen"""
+    ppo: SharedPPOSettings = SharedPPOSettings(lanes=16, rollout=125, layers=(64, 64), schedule="constant")
+    """of the followers; `steps` is not read"""
+
+    def __post_init__(self) -> None:
+        """Check what must fit together (ValueError otherwise)."""
+        if self.steps % self.ppo.rollout:
+            raise ValueError(f"ppo.rollout must divide steps = {self.steps}, got {self.ppo.rollout}")
+        if not 0 <= self.settling < self.rounds:
+            raise ValueError(f"settling must lie in [0, rounds), got {self.settling} of {self.rounds}")
+
+
+class Arm(NamedTuple):
+    """What one arm came to, players frozen.
+
+    Attributes:
+        policy: (k,) rates.
+        welfare: welfare function -> mean over rounds, of apples after taxes.
+        error: welfare function -> standard error of that.
+        apples: picked in a round, by all.
+        ripe: apples left at the end of a round.
+        objective: the voted objective.
+        curve: (rounds,) the voted objective in every round of adaptation.
+        policies: (rounds, k) rates in them.
+    """
+
+    policy: Array
+    welfare: dict[str, float]
+    error: dict[str, float]
+    apples: float
+    ripe: float
+    objective: float
+    curve: Array
+    policies: Array
+
+
+class HarvestTaxResult(NamedTuple):
+    """Outcome of the study for one seed.
+
+    Attributes:
+        weights: (2,) of utilitarian and egalitarian: what the voters chose.
+        arms: `no-tax`, `best-grid`, `principal` -> what it came to.
+        grid: (G, k) policies of the grid.
+        grid_value: (G,) the voted objective under them, followers as brought up.
+        followers: the principal's followers at the end.
+        cpu_seconds: of everything.
+    """
+
+    weights: Array
+    arms: dict[str, Arm]
+    grid: Array
+    grid_value: Array
+    followers: ClassPolicy
+    cpu_seconds: float
+
+
+class Held:
+    """A law that gives every lane the policy that holds now."""
+
+    def __init__(self, policy: Array) -> None:
+        self.policy = policy
+
+    def __call__(self, u: Array) -> Array:
+        """(B, k)."""
+        return np.broadcast_to(self.policy, u.shape)
+
+
+def mixed_law(u: Array) -> Array:
+    """No tax in a quarter of the lanes, uniform rates in the others."""
+    share = u[:, :1]
+    rest = np.concatenate([(share - 0.25) / 0.75, u[:, 1:]], axis=1)
+    return np.where(share < 0.25, 0.0, rest)
+
+
+def tax_society(settings: HarvestTaxSettings) -> Society:
+    """Harvest under the tax: selfish players without beams, who see the rates, their income and the period's phase."""
+    tax = {
+        "lever": "period-tax", "edges": list(settings.edges), "period": settings.period, "factor": settings.factor,
+    }  # fmt: skip
+    return Society(CommonsHarvest(zap=False), levers=[tax], steps=settings.steps, objectives=OBJECTIVES)
+
+
+def harvest_tax_study(
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    settings: HarvestTaxSettings | None = None,
+    principal: Principal | None = None,
+) -> HarvestTaxResult:
+    """Run all arms for one seed.
+
+    Args:
+        seed: of followers, worlds, ballots and the principal.
+        progress: told `(fraction, text)`.
+        settings: of the study.
+        principal: who learns to set the rates; default: a Gaussian process with expected improvement.
+
+    Raises:
+        ImportError: without torch, or, for the default principal, without scikit-learn.
+    """
+    start = time.process_time()
+    chosen = HarvestTaxSettings() if settings is None else settings
+    study = _Study(seed, chosen, progress or (lambda fraction, text: None))
+    brought_up = study.bring_up()
+    values = study.judge_grid(brought_up)
+    grid = study.grid
+    none = np.zeros(len(chosen.edges) + 1)
+    arms, followers = {}, None
+    who = GaussianProcess() if principal is None else principal
+    for name in ("no-tax", "best-grid", "principal"):
+        fixed = {"no-tax": none, "best-grid": grid[int(values.argmax())]}.get(name)
+        arms[name], followers = study.arm(name, brought_up, fixed, who)
+    assert followers is not None
+    return HarvestTaxResult(study.weights, arms, grid, values, followers, time.process_time() - start)
+
+
+class _Study:
+    """The parts of one run, in order; keeps count of how far it is."""
+
+    def __init__(self, seed: int, settings: HarvestTaxSettings, progress: Progress) -> None:
+        self.seed, self.settings, self.progress = seed, settings, progress
+        self.society = tax_society(settings)
+        ballots = np.random.default_rng([seed, 3]).random(7)
+        two = np.stack([1.0 - ballots, ballots], axis=1)  # a lean towards the egalitarian objective
+        self.weights: Array = vote("mean-threshold", two[None], np.zeros(1))[0]
+        levels = np.array(settings.levels)
+        self.grid = np.stack(np.meshgrid(*[levels] * len(self.society.low), indexing="ij"), axis=-1).reshape(
+            -1, len(self.society.low)
+        )
+        self.total = settings.upbringing + 3 * settings.rounds + 10
+        self.done = 0
+
+    def tell(self, text: str, rounds: int = 1) -> None:
+        self.done += rounds
+        self.progress(min(self.done / self.total, 1.0), text)
+
+    def learner(self, law: Law, *, stagger: bool = False) -> SharedPPO:
+        game = Citizens(self.society, law)
+        return SharedPPO(game, "player", self.settings.ppo, seed=self.seed, stagger=stagger)
+
+    def bring_up(self) -> dict[str, Array]:
+        """Followers after rounds under random policies; lanes begin their rounds at different steps."""
+        learner = self.learner(mixed_law, stagger=True)
+        for k in range(self.settings.upbringing):
+            mean = float(np.mean([learner.rollout() for _ in range(self._rollouts)]))
+            self.tell(f"upbringing {k + 1}: {mean * 7 * self.settings.steps:.1f} apples a round")
+        return {name: value for name, value in learner.snapshot().items() if not name.startswith("lanes.")}
+
+    @property
+    def _rollouts(self) -> int:
+        return self.settings.steps // self.settings.ppo.rollout
+
+    def judge_grid(self, brought_up: Mapping[str, Array]) -> Array:
+        """(G,) the voted objective of every policy of the grid, followers as brought up."""
+        policy = self._continue(Held(self.grid[0]), brought_up).policy()
+        lanes = np.repeat(self.grid, self.settings.grid_episodes, axis=0)
+        worth = []
+        for part in np.array_split(lanes, max(1, len(lanes) // 100)):
+            incomes = self._play(policy, lambda u, part=part: part, len(part), 1)[0]
+            worth.append(measures(incomes, OBJECTIVES) @ self.weights)
+            self.tell(f"grid: {sum(map(len, worth))} of {len(lanes)} rounds", 0)
+        self.tell("grid judged", 10)
+        found: Array = np.concatenate(worth).reshape(len(self.grid), -1).mean(axis=1)
+        return found
+
+    def arm(
+        self, name: str, brought_up: Mapping[str, Array], fixed: Array | None, who: Principal
+    ) -> tuple[Arm, ClassPolicy]:
+        """Adapt for some rounds, under a fixed policy or a learning principal, then measure."""
+        held = Held(np.zeros(len(self.society.low)) if fixed is None else fixed)
+        learner = self._continue(held, brought_up)
+        rng = np.random.default_rng([self.seed, 4])
+        record = Record.empty(self.society.low, self.society.high, len(OBJECTIVES), len(self.society.citizens))
+        curve, policies = [], []
+        for k in range(self.settings.rounds):
+            if fixed is None:
+                settled = k >= self.settings.rounds - self.settings.settling
+                held.policy = who.best(record, self.weights) if settled else who.propose(record, self.weights, rng)
+            learner.restart()
+            remaining = 1.0 - 0.8 * k / self.settings.rounds
+            for _ in range(self._rollouts):
+                learner.rollout(remaining)
+            state, over = learner.ended[-1]
+            assert over.all()
+            found = measures(state.last_utility, OBJECTIVES).mean(axis=0)
+            record.add(held.policy, found)
+            curve.append(float(found @ self.weights))
+            policies.append(np.array(held.policy))
+            self.tell(f"{name} {k + 1}: objective {curve[-1]:.2f}, rates {np.round(held.policy, 2).tolist()}")
+        return self._measured(learner.policy(), held.policy, np.array(curve), np.array(policies)), learner.policy()
+
+    def _measured(self, policy: ClassPolicy, rates: Array, curve: Array, policies: Array) -> Arm:
+        incomes, ripe = self._play(policy, rates, self.settings.episodes, 2)
+        names = list(REPORTED)
+        each = np.stack([measures(np.maximum(incomes, 0.0), [name])[:, 0] for name in names], axis=1)
+        mean = dict(zip(names, each.mean(axis=0).tolist(), strict=True))
+        error = dict(zip(names, (each.std(axis=0, ddof=1) / len(each) ** 0.5).tolist(), strict=True))
+        objective = float((measures(incomes, OBJECTIVES) @ self.weights).mean())
+        total = float(incomes.sum(axis=1).mean())  # the tax is given back: what is left is what was picked
+        return Arm(np.array(rates), mean, error, total, float(ripe.mean()), objective, curve, policies)
+
+    def _play(self, policy: ClassPolicy, law: Law | Array, lanes: int, stream: int) -> tuple[Array, Array]:
+        """(B, n) utilities of a round of each lane and (B,) apples left, players frozen."""
+        played = play(Citizens(self.society, law), {"player": policy}, batch=lanes, seed=1_000_003 * stream + self.seed)
+        game = self.society.game
+        assert isinstance(game, CommonsHarvest)
+        return played.state.last_utility, game.ripe(played.state.inner)
+
+    def _continue(self, law: Law, brought_up: Mapping[str, Array]) -> SharedPPO:
+        """A learner with the followers as brought up, on new lanes."""
+        learner = self.learner(law)
+        lanes = {f"lanes.{name}": value for name, value in learner.env.snapshot().items()}
+        learner.restore({**lanes, **brought_up})
+        return learner
+
+
+def brief(settings: HarvestTaxSettings | None = None) -> HarvestTaxSettings:
+    """The same study cut down to seconds, to see that it runs; its numbers mean nothing."""
+    chosen = HarvestTaxSettings() if settings is None else settings
+    return replace(
+        chosen, steps=100, upbringing=2, rounds=3, settling=1, levels=(0.0, 1.0), grid_episodes=1, episodes=3,
+        ppo=replace(chosen.ppo, lanes=4, rollout=50),
+    )  # fmt: skip
