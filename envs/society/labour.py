@@ -298,16 +298,16 @@ class LabourTax(Society):
     def equilibrium(self) -> Mapping[str, Policy] | None:
         """Workers answer the rate they see; the principal sets the best one; voters over the rate want their favourite.
 
-        `None` on grids, and with a vote over objectives.
+        Nothing is known about ballots for objectives, of a principal who answers to them, and on grids.
         """
-        if self.grid is not None or self.game.grid is not None or self.over == "objective":  # type: ignore[attr-defined]
-            return None
-        workers = {"worker": Worker(self.share)}
+        known: dict[str, Policy] = {}
+        if self.game.grid is None:  # type: ignore[attr-defined]
+            known["worker"] = Worker(self.share)
         if self.over == "policy":
-            wanted = favourite(self.wages)
-            return {**workers, **{f"voter_{i}": Rate(float(rate)) for i, rate in enumerate(wanted)}}
-        best = best_rate(self.wages, self._given[self.objective], self.share)
-        return {**workers, "principal": Rate(best)}
+            known |= {f"voter_{i}": Rate(float(rate)) for i, rate in enumerate(favourite(self.wages))}
+        elif self.rule is None and self.grid is None:
+            known["principal"] = Rate(best_rate(self.wages, self._given[self.objective], self.share))
+        return known or None
 
     def truths(self) -> tuple[Truth, ...]:
         """Best rates and what they bring, per round."""

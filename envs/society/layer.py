@@ -16,7 +16,7 @@ from walras.envs.game import Array, Game, Observation, Policy, Role, put, take
 from walras.envs.lanes import part
 from walras.envs.registry import as_game
 from walras.envs.seats import as_policy
-from walras.envs.society.levers import Flow, Lever, PeriodTax, as_lever
+from walras.envs.society.levers import Fee, Flow, Lever, PeriodTax, StepTax, as_lever
 from walras.envs.society.types import check_types, draw_types, mixed_reward
 from walras.envs.society.voting import find_rule
 from walras.envs.society.welfare import WELFARE, Welfare, as_welfare
@@ -40,15 +40,15 @@ class SocietyState(NamedTuple):
         weights: (B, K) the objective: weights of the welfare functions.
         types: (B, n, 3) ballot, selfishness, trust.
         utility: (B, n) citizens' rewards of this round after the policy's payments.
-        raw: (B, n) the same before them.
-        earned: (B, n) raw rewards of this tax period.
+        income: (B, n) their incomes of this round: what the first tax is due on; without one, rewards before payments.
+        earned: (B, n) incomes of this tax period.
         revenue: (B,) what the treasury has kept in this round.
         facts: (B, F) facts of finished episodes of the game below, added up.
         episodes: (B,) how many those are.
         memory: (B, M) what the levers remember.
         score: (B,) the objective at the principal's last move.
         last_utility: (B, n) `utility` at the end of the round before.
-        last_raw: (B, n) likewise.
+        last_income: (B, n) likewise.
         last_measures: (B, K) the objectives at the end of the round before.
         last_revenue: (B,) likewise.
     """
@@ -61,7 +61,7 @@ class SocietyState(NamedTuple):
     weights: Array
     types: Array
     utility: Array
-    raw: Array
+    income: Array
     earned: Array
     revenue: Array
     facts: Array
@@ -69,7 +69,7 @@ class SocietyState(NamedTuple):
     memory: Array
     score: Array
     last_utility: Array
-    last_raw: Array
+    last_income: Array
     last_measures: Array
     last_revenue: Array
 
@@ -91,8 +91,8 @@ class Society(Game[SocietyState]):
 
     ## Observation space
     Voters: own type (3), own utility of the last round, the K objectives then, shares of the n citizens' utilities
-    below one's own, rounds played over all. Principal: policy (k), weights (K), utilities (n) and raw rewards (n) of
-    the round so far (at its start: of the round before), treasury, share of the round and of all rounds, facts it is
+    below one's own, rounds played over all. Principal: policy (k), weights (K), utilities (n) and incomes (n) of the
+    round so far (at its start: of the round before), treasury, share of the round and of all rounds, facts it is
     told. Others: as in the game below; with `informed=True` a Dict, the game's own entries (`game` for an array) and
     `policy` (k), `income` of the tax period (1), `phase` (1), its share that is over, and `type` (3).
 
@@ -106,8 +106,8 @@ class Society(Game[SocietyState]):
     After `rounds` rounds, by the rules.
 
     ## Info
-    Principal: `utility`, `raw`, `policy`, `weights`, `revenue`, `measures`, `welfare.<name>` for every welfare function
-    (utilities below zero count as zero where a function needs that), of the round so far, at its start of the one
+    Principal: `utility`, `income`, `policy`, `weights`, `revenue`, `measures`, `welfare.<name>` for every welfare
+    function (utilities below zero count as zero where a function needs that), of the round so far, at its start of the one
     before. Others: as below, and for citizens `utility`.
 
     Source: arXiv 2402.14090; symbols, phases and reward of the principal are ours where the paper is open.
@@ -218,6 +218,8 @@ class Society(Game[SocietyState]):
         """(g, k): the numbers that the principal's actions stand for."""
         taxes = [lever.period for lever in self.levers if isinstance(lever, PeriodTax)]
         self._period = taxes[0] if taxes else None
+        bases = [lever.base for lever in self.levers if isinstance(lever, PeriodTax | StepTax | Fee)]
+        self._base = bases[0] if bases else "reward"
         self.roles = self._roles()
         self._first = len(self.roles) - len(self.game.roles)
         self._offset = sum(role.size for role in self.roles[: self._first])
@@ -251,7 +253,7 @@ class Society(Game[SocietyState]):
             weights=np.broadcast_to(self.weights, (batch, count)).copy(),
             types=types,
             utility=people,
-            raw=people,
+            income=people,
             earned=people,
             revenue=none,
             facts=np.zeros((batch, len(self._objectives.facts))),
@@ -259,7 +261,7 @@ class Society(Game[SocietyState]):
             memory=memory,
             score=none,
             last_utility=people,
-            last_raw=people,
+            last_income=people,
             last_measures=np.zeros((batch, count)),
             last_revenue=none,
         )
@@ -359,9 +361,10 @@ class Society(Game[SocietyState]):
             last = ended | (step >= length)
         net, revenue, memory = self._settle(state, inner, raw, step, last)
         extrinsic = raw - net
+        income = raw if self._base == "reward" else self.fact(inner, self._base)
         after = state._replace(
-            inner=inner, step=step, utility=state.utility + extrinsic, raw=state.raw + raw,
-            earned=state.earned + raw, revenue=state.revenue + revenue, memory=memory,
+            inner=inner, step=step, utility=state.utility + extrinsic, income=state.income + income,
+            earned=state.earned + income, revenue=state.revenue + revenue, memory=memory,
         )  # fmt: skip
         done = ended | last
         if len(self._objectives.facts) and done.any():
@@ -425,7 +428,7 @@ class Society(Game[SocietyState]):
         opened = last & (finished < self.rounds)
         closed = state._replace(
             last_utility=np.where(rows, state.utility, state.last_utility),
-            last_raw=np.where(rows, state.raw, state.last_raw),
+            last_income=np.where(rows, state.income, state.last_income),
             last_measures=np.where(rows, self.measured(state), state.last_measures),
             last_revenue=np.where(last, state.revenue, state.last_revenue),
             round=finished,
@@ -434,7 +437,7 @@ class Society(Game[SocietyState]):
             phase=np.where(opened, self._opening, closed.phase),
             step=np.where(opened, 0, closed.step),
             utility=np.where(opened[:, None], 0.0, closed.utility),
-            raw=np.where(opened[:, None], 0.0, closed.raw),
+            income=np.where(opened[:, None], 0.0, closed.income),
             earned=np.where(opened[:, None], 0.0, closed.earned),
             revenue=np.where(opened, 0.0, closed.revenue),
             facts=np.where(opened[:, None], 0.0, closed.facts),
@@ -512,11 +515,11 @@ class Society(Game[SocietyState]):
     def _seen_by_principal(self, state: SocietyState) -> Array:
         fresh = ((state.step == 0) & (state.round > 0))[:, None]
         utility = np.where(fresh, state.last_utility, state.utility)
-        raw = np.where(fresh, state.last_raw, state.raw)
+        income = np.where(fresh, state.last_income, state.income)
         treasury = np.where(fresh[:, 0], state.last_revenue, state.revenue)
         length = self.steps or self.game.horizon or 1
         shares = [treasury, np.minimum(state.step / length, 1.0), state.round / self.rounds]
-        parts = [state.policy, state.weights, utility, raw, np.stack(shares, axis=1)]
+        parts = [state.policy, state.weights, utility, income, np.stack(shares, axis=1)]
         parts += [self._told(state.inner, fact) for fact in self.told]
         return np.concatenate(parts, axis=1)[:, None]
 
@@ -557,7 +560,7 @@ class Society(Game[SocietyState]):
             return {**facts, "utility": utility[:, members]} if members else facts
         facts = {
             "utility": utility,
-            "raw": np.where(fresh, state.last_raw, state.raw),
+            "income": np.where(fresh, state.last_income, state.income),
             "policy": state.policy.copy(),  # the state keeps its own from step to step
             "weights": state.weights.copy(),
             "revenue": np.where(fresh[:, 0], state.last_revenue, state.revenue),
