@@ -23,6 +23,8 @@ _ENTRIES: dict[str, str] = {
     "clearing-speed": "walras.benchmarks.suites.platform_clearing:SUITE",
     "platform-equilibrium": "walras.benchmarks.suites.platform_equilibrium:SUITE",
     "platform-matching": "walras.benchmarks.suites.platform_matching:SUITE",
+    "society-harvest": "walras.benchmarks.suites.society_harvest:SUITE",
+    "harvest-speed": "walras.benchmarks.suites.harvest_speed:SUITE",
     "bench-selftest": "walras.benchmarks.suites.selftest:SUITE",
 }
 
