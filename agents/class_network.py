@@ -193,7 +193,8 @@ class ClassPolicy:
             if rng is None:
                 raise ValueError("rng: a stochastic policy needs random numbers")
             return choose(logits, rng.random((len(logits), 1))[:, 0]) + self.start
-        return logits.argmax(axis=1) + self.start
+        likeliest: Array = logits.argmax(axis=1) + self.start
+        return likeliest
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file, weights as tensors and all else as JSON in its header; replaces an old one."""

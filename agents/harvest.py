@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -80,4 +80,4 @@ def harvest_totals(game: CommonsHarvest, k: int | None, *, episodes: int, seed: 
     from walras.envs.play import play
 
     who: Any = "random" if k is None else {"player": Restraint(k)}
-    return cast(Array, play(game, who, batch=episodes, seed=seed).returns)
+    return play(game, who, batch=episodes, seed=seed).returns

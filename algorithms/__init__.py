@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from walras.algorithms.platforms.penalised import penalised_matching
     from walras.algorithms.ppo import PPOSettings, Trained, train_ppo, train_self_play
     from walras.algorithms.regret_matching import RegretMatching, bid_distance
+    from walras.algorithms.shared_ppo import SharedPPO, SharedPPOSettings, SharedTrained, train_shared
 
 __all__ = [
     "ALGORITHMS",
@@ -25,6 +26,9 @@ __all__ = [
     "Introducer",
     "PPOSettings",
     "RegretMatching",
+    "SharedPPO",
+    "SharedPPOSettings",
+    "SharedTrained",
     "Trained",
     "bid_distance",
     "keep_world",
@@ -36,6 +40,7 @@ __all__ = [
     "search_introductions",
     "train_ppo",
     "train_self_play",
+    "train_shared",
 ]
 
 
@@ -134,6 +139,13 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         "learn",
         "runs",
     ),
+    "shared-ppo": AlgorithmEntry(
+        f"{_HERE}.shared_ppo:train_shared",
+        "all seats of a role by independent PPO with one network, on views of classes",
+        "arXiv 1707.06347; arXiv 2402.14090",
+        "learn",
+        "verified",
+    ),
     "abcs": AlgorithmEntry(
         f"{_HERE}.tabular.abcs:ABCs",
         "Q-learning where the world stands still, CFR where it answers back; games, processes and stacks",
@@ -195,6 +207,7 @@ _WHERE = {
     "platforms.optimal_introductions": ("optimal_introductions",),
     "platforms.penalised": ("penalised_matching",),
     "ppo": ("PPOSettings", "Trained", "train_ppo", "train_self_play"),
+    "shared_ppo": ("SharedPPO", "SharedPPOSettings", "SharedTrained", "train_shared"),
     "regret_matching": ("RegretMatching", "bid_distance"),
 }
 

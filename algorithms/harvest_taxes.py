@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,7 +63,9 @@ class HarvestTaxSettings:
     """rounds by which each policy of the grid is judged"""
     episodes: int = 20
     """rounds of the last measurement, followers frozen"""
-    ppo: SharedPPOSettings = SharedPPOSettings(lanes=16, rollout=125, layers=(64, 64), schedule="constant")
+    ppo: SharedPPOSettings = field(
+        default_factory=lambda: SharedPPOSettings(lanes=16, rollout=125, layers=(64, 64), schedule="constant")
+    )
     """of the followers; `steps` is not read"""
 
     def __post_init__(self) -> None:
@@ -119,7 +121,7 @@ class HarvestTaxResult(NamedTuple):
 
 
 class Held:
-    """A law that gives every lane the policy that holds now."""
+    """A law that gives every lane the policy that holds now (k,), or each its own (B, k)."""
 
     def __init__(self, policy: Array) -> None:
         self.policy = policy
@@ -220,7 +222,7 @@ class _Study:
         lanes = np.repeat(self.grid, self.settings.grid_episodes, axis=0)
         worth = []
         for part in np.array_split(lanes, max(1, len(lanes) // 100)):
-            incomes = self._play(policy, lambda u, part=part: part, len(part), 1)[0]
+            incomes = self._play(policy, Held(part), len(part), 1)[0]
             worth.append(measures(incomes, OBJECTIVES) @ self.weights)
             self.tell(f"grid: {sum(map(len, worth))} of {len(lanes)} rounds", 0)
         self.tell("grid judged", 10)

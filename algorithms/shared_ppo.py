@@ -155,7 +155,9 @@ class SharedPPO:
             raise TypeError(f"role {part.name!r}: Discrete actions are needed, got {part.action_space}")
         self.batch = settings.lanes * settings.rollout * part.size
         if self.batch % settings.minibatches:
-            raise ValueError(f"minibatches must divide lanes x rollout x agents = {self.batch}, got {settings.minibatches}")
+            raise ValueError(
+                f"minibatches must divide lanes x rollout x agents = {self.batch}, got {settings.minibatches}"
+            )
         self.codec = ClassCodec.of(part.observation_space)
         self.start, self.outputs = int(part.action_space.start), int(part.action_space.n)
         self.seed, self.rollouts = seed, 0
@@ -177,10 +179,9 @@ class SharedPPO:
     def policy(self, *, stochastic: bool = True) -> ClassPolicy:
         """What has been learned so far."""
         weights, biases = self._layers()
-        last = slice(0, self.outputs)
-        weights, biases = list(weights), list(biases)
-        weights[-1], biases[-1] = np.ascontiguousarray(weights[-1][:, last]), biases[-1][last].copy()
-        return ClassPolicy(self.codec, tuple(weights), tuple(biases), self.start, stochastic)
+        actor = np.ascontiguousarray(weights[-1][:, : self.outputs])  # without the value
+        bias = biases[-1][: self.outputs].copy()
+        return ClassPolicy(self.codec, (*weights[:-1], actor), (*biases[:-1], bias), self.start, stochastic)
 
     def restart(self) -> None:
         """Begin a new episode in every lane, at once."""
@@ -338,9 +339,7 @@ class SharedPPO:
             moments = {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
             if moments:
                 state[k] = {name: torch.from_numpy(np.array(value)) for name, value in moments.items()}
-        self.optimizer.load_state_dict(
-            {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
-        )
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self._seen, self.rollouts = seen, int(arrays["rollouts"])
 
 

@@ -252,7 +252,7 @@ def test_eaten_and_ripe_are_all_that_ever_was_ripe(seed, zap):
 
 
 def plain_step(rows, place, facing, away, cooling, live, fresh, actions, near):
-    """Section 3.1 with sets and loops; growth with probability 0 or 1 by the number of neighbours; last player first."""
+    """Section 3.1 with sets and loops, growth left to the caller; the last player moves first."""
     ways = ((-1, 0), (0, 1), (1, 0), (0, -1))
     n = len(place)
     before, eaten, rewards = set(live), set(), [0] * n

@@ -69,7 +69,7 @@ SUITE = Suite(
         Published("views-1", "speed", 1300.0, _MELTING_POT, "1,100 to 1,500; it draws RGB, a reset takes about 0.8 s"),
         Published(
             "views-1024", "ratio", 50.0, "SocialJax, arXiv 2503.14576, abstract",
-            "at least so much, of a whole training on a GPU over Melting Pot's RLlib baselines: another ratio than ours",
+            "at least, of whole trainings on a GPU over Melting Pot's RLlib baselines: another ratio than ours",
         ),
         Published(
             "state-1024", "speed", 2_900_000.0, "WarpDrive (of the AI Economist's authors), arXiv 2108.13976, abstract",

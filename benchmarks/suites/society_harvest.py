@@ -101,12 +101,8 @@ def taxes(seed: int, progress: Progress, *, brief: bool = False) -> Outcome:
         f"objective.{name}": Curve(list(range(1, len(arm.curve) + 1)), arm.curve, "round", "voted objective")
         for name, arm in arms.items()
     }
-    arrays: dict[str, Any] = {
-        name: {"policy": arm.policy.tolist(), "policies": arm.policies.tolist(), "objective": arm.curve.tolist()}
-        for name, arm in arms.items()
-    }
-    arrays |= {"grid": found.grid.tolist(), "grid_value": found.grid_value.tolist()}
-    return Outcome(metrics, curves, arrays)
+    arrays = {f"policies.{name}": arm.policies for name, arm in arms.items()}
+    return Outcome(metrics, curves, arrays | {"grid": found.grid, "grid_value": found.grid_value})
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------
@@ -133,8 +129,8 @@ def _after(k: int, steps: int) -> tuple[Any, Any]:
     from walras.envs.play import play
     from walras.envs.society.commons import CommonsHarvest
 
-    game = CommonsHarvest(zap=False, sight="world")
-    return game, play(game, {"player": Restraint(k)}, batch=1, seed=4, horizon=steps).state
+    game = CommonsHarvest(zap=False, sight="world", horizon=steps)
+    return game, play(game, {"player": Restraint(k)}, batch=1, seed=4).state
 
 
 def draw_restraint(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
@@ -155,12 +151,12 @@ def draw_taxes(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
     for records in results.values():
         for record in records:
             for colour, name in zip(("C3", "C0", "C2"), ARMS, strict=True):
-                arm = record.arrays[name]
-                label = name if record is records[0] else None
-                left.plot(arm["objective"], color=colour, lw=1, label=label)
-            policies = np.array(record.arrays["principal"]["policies"])
+                curve = record.curves[f"objective.{name}"]
+                left.plot(curve.x, curve.y, color=colour, lw=1, label=name if record is records[0] else None)
+            policies = np.array(record.arrays["policies.principal"])
             for b in range(policies.shape[1]):
-                right.plot(policies[:, b], ".", ms=3, color=f"C{b}", label=f"bracket {b + 1}" if record is records[0] else None)
+                label = f"bracket {b + 1}" if record is records[0] else None
+                right.plot(policies[:, b], ".", ms=3, color=f"C{b}", label=label)
     left.set(xlabel="round", ylabel="voted objective")
     right.set(xlabel="round", ylabel="rates of the learning principal")
     left.legend(fontsize=7)
@@ -168,7 +164,7 @@ def draw_taxes(figure: Figure, results: Mapping[str, Sequence[Record]]) -> None:
 
 
 _SPEC = "30 episodes of Melting Pot 2.4 itself, measured for the specification"
-_RANDOM = {
+_RANDOM: dict[str, tuple[dict[str, Any], float, float | None, str, str]] = {
     "random-8": ({}, 141.3, 10.0, _SPEC, "standard error 4.8"),
     "random-7": ({"zap": False}, 178.3, None, _SPEC, "standard error 5.1"),
     "random-follow-up": (
@@ -184,8 +180,9 @@ SUITE = Suite(
     title="Commons Harvest: random, scripted and taxed play",
     status="verified",
     description=(
-        "Melting Pot's Commons Harvest: Open, the world of the Social Environment Design experiment. Apples that random "
-        "and scripted players eat, held against Melting Pot and the specification; players who learn under taxes."
+        "Melting Pot's Commons Harvest: Open, the world of the Social Environment Design experiment. Apples "
+        "that random and scripted players eat, held against Melting Pot and the specification; players who learn "
+        "under taxes."
     ),
     cases=(
         *(
@@ -206,8 +203,9 @@ SUITE = Suite(
         Case("taxes-brief", f"{_MODULE}:taxes", {"brief": True}, requires=("torch", "sklearn"),
              description="The next case cut down to seconds, to see that it runs; its numbers mean nothing."),
         Case("taxes", f"{_MODULE}:taxes", cost="minutes", seeds=3, requires=("torch", "sklearn"),
-             description="Seven selfish players with a shared network, each for itself, on class views: no tax, the best "
-             "of 125 bracket taxes, and a principal that learns (Gaussian process), on the objective that was voted."),
+             description="Seven selfish players with a shared network, each for itself, on class views: no "
+             "tax, the best of 125 bracket taxes, and a principal that learns (Gaussian process), on the objective "
+             "that was voted."),
     ),
     metrics=(
         Metric("apples", "", "none", description="Apples eaten by all players in an episode, mean."),
@@ -223,7 +221,7 @@ SUITE = Suite(
             for name in (*WELFARES, "objective", "apples", "ripe")
         ),
         Metric("gain", "", "higher", description="Voted objective: learning principal less no tax."),
-        Metric("gain_over_grid", "", "higher", description="Voted objective: learning principal less best of the grid."),
+        Metric("gain_over_grid", "", "higher", description="Voted objective: learning principal less best grid."),
         Metric("egalitarian_vote", "", "none", description="1 where the voters chose the least income, 0 the mean."),
         Metric("cpu_seconds", "s", "lower", "timing", "Processor time of one seed."),
     ),

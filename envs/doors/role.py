@@ -129,9 +129,7 @@ class RoleVectorEnv(VectorEnv[Any, Any, Any]):
             raise gymnasium.error.ResetNeeded("step() called before reset()")
         actions = np.asarray(actions)
         if actions.shape[:2] != (self.num_envs, self.role.size):
-            raise ValueError(
-                f"actions: shape {actions.shape} given, ({self.num_envs}, {self.role.size}, ...) needed"
-            )
+            raise ValueError(f"actions: shape {actions.shape} given, ({self.num_envs}, {self.role.size}, ...) needed")
         ended = self._arena.step({agent: actions[:, i] for i, agent in enumerate(self.role.agents)})
         over = ended.terminated | ended.truncated
         info: dict[str, Any] = {}

@@ -183,8 +183,9 @@ class CommonsHarvest(Game[HarvestState]):
         place, facing, away, cooling, live, fresh = (field.copy() for field in state[:6])
         rewards = np.zeros((batch, self.players))
         step(
-            u, actions["player"], level.wall, level.apples, level.apple_at, level.neighbours, level.outside, level.steps,
-            self._growth, self._skip, self.order == "random", place, facing, away, cooling, live, fresh, rewards,
+            u, actions["player"], level.wall, level.apples, level.apple_at, level.neighbours, level.outside,
+            level.steps, self._growth, self._skip, self.order == "random",
+            place, facing, away, cooling, live, fresh, rewards,
         )  # fmt: skip
         steps, over = state.steps + 1, state.over
         if self.random_end:
@@ -248,7 +249,8 @@ class CommonsHarvest(Game[HarvestState]):
         aside = np.choose(facing, [right, down, -right, -down])
         here = state.away == 0
         seen = (ahead <= AHEAD) & (ahead >= -BEHIND) & (np.abs(aside) <= SIDE) & here[:, :, None] & here[:, None, :]
-        return seen & ~np.eye(self.players, dtype=bool)
+        near: Array = seen & ~np.eye(self.players, dtype=bool)
+        return near
 
     def info(self, state: HarvestState, role: str) -> dict[str, Array]:
         """Ripe apples in the world, and whether each player is away."""

@@ -110,11 +110,21 @@ def step(
     Args:
         u: (B, 2) uniforms.
         actions: (B, n) int.
-        wall: and the tables after it: of the map.
+        wall: of the map, like the next five.
+        apples: of the map.
+        apple_at: of the map.
+        neighbours: of the map.
+        outside: of the map.
+        steps: of the map.
         growth: (K,) probability of sprouting with k ripe neighbours, over the largest of them; the last for more.
         skip: (A + 1,) powers of one minus the largest probability: all but the cells it skips are looked at.
         shuffled: players move in a fresh random order, or else the last one first.
-        place: and the arrays after it: of the state before, overwritten with those after.
+        place: of the state before, overwritten with that after, like the next five.
+        facing: of the state.
+        away: of the state.
+        cooling: of the state.
+        live: of the state.
+        fresh: of the state.
         rewards: (B, n) zeros, written: apples eaten.
     """
     lanes, n = place.shape
@@ -257,9 +267,14 @@ def views(
         padded: (H + 2 pad, W + 2 pad) int8, 1 at walls and around the map.
         width: W.
         pad: cells around the map.
-        apples: and `neighbours`, `window`: of the map.
+        apples: of the map.
+        neighbours: of the map.
+        window: of the map.
         middle: which cell of the window is the player's own.
-        place: and the arrays after it: of the state.
+        place: of the state.
+        facing: of the state.
+        away: of the state.
+        live: of the state.
         view: (B, n, 121) int8, written; all 1 (outside) for players who are away.
     """
     lanes, n = place.shape
