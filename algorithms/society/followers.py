@@ -61,14 +61,14 @@ class Seats(Followers):
         Args:
             society: whose.
             seats: role or agent of the game below -> policy, by name or as it is. A name, and `adapt(...)` of any
-                policy, is one of the game below and does not see the policy; where the society knows an equilibrium it
-                sits in all seats that are left, else what plays in the game below by default.
+                policy, is one of the game below and does not see the policy; seats that are left answer the policy
+                where the society knows how (`Society.answers`), else play as in the game below by default.
 
         Raises:
             ValueError: if a key is unknown or a name is none.
         """
         super().__init__(society)
-        known = society.equilibrium() or {}
+        known = society.answers()
         below = {role.name for role in society.game.roles} | set(society.game.agents)
         given = dict(seats or {})
         for name in given:

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from walras.envs.arguments import whole
-from walras.envs.game import Array, Game, Role, Truth
+from walras.envs.game import Array, Game, Observation, Role, Truth
 from walras.envs.society.layer import Society
 from walras.envs.society.levers import Subsidy
 
@@ -225,6 +225,54 @@ class EscapeIncentives(Society):
             rounds=rounds, grid=grid, told=("mean:lever",), informed=informed,
         )  # fmt: skip
 
+    def answers(self) -> Mapping[str, Any]:
+        """Players answer the prices they see, and each other, in turn."""
+        if not self.informed:
+            return {}
+        relative = self.levers[0].base == "part"
+        return {name: InTurn(i, self.game.n_agents, relative) for i, name in enumerate(self.game.agents)}
+
     def truths(self) -> tuple[Truth, ...]:
         """The most that all can have together, per round."""
         return tuple(Truth(f"{t.name} per round", t.value, t.kind, t.source) for t in self.game.truths()[1:])
+
+
+class InTurn:
+    """A player of a room that reaches its step's equilibrium by best replies in turn, from where everybody stands.
+
+    Player after player picks what pays most in this step given the others' picks, `sweeps` times round; ties go to the
+    place where the player is, then to the smaller number. Everybody computes the same and plays the own part.
+    """
+
+    def __init__(self, number: int, players: int = 5, relative: bool = False, sweeps: int = 3) -> None:
+        self.number, self.players, self.relative, self.sweeps = number, players, relative, sweeps
+
+    def __repr__(self) -> str:
+        """For checkpoints."""
+        return f"InTurn({self.number}, {self.players}, {self.relative}, {self.sweeps})"
+
+    def __call__(self, observation: Observation) -> Array:
+        """Places (B,)."""
+        assert isinstance(observation, dict)
+        seen = np.asarray(observation["game"], np.float64)
+        price = np.asarray(observation["policy"], np.float64)
+        batch, n = len(seen), self.players
+        stood = seen[:, : n * PLACES].reshape(batch, n, PLACES).argmax(axis=2)
+        active = seen[:, n * PLACES :].argmax(axis=1)
+        if self.relative:  # prices are for parts: bring them to places
+            part = np.tile(np.arange(PLACES), (batch, 1))
+            part[:, :LEVERS] = (np.arange(LEVERS) - active[:, None]) % LEVERS
+            price = np.take_along_axis(price, part, axis=1)
+        picks = stood.copy()
+        for _ in range(self.sweeps):
+            for i in range(n):
+                helpers = (picks == active[:, None]).sum(axis=1) - (picks[:, i] == active)
+                worth = np.empty((batch, PLACES))
+                for place in range(PLACES):
+                    opened = helpers + (active == place) >= NEEDED
+                    shut = np.where(stood[:, i] == place, 0.0, -1.0)
+                    worth[:, place] = np.where(opened, 10.0 if place == DOOR else -1.0, shut) + price[:, place]
+                worth[np.arange(batch), picks[:, i]] += 1e-9
+                picks[:, i] = worth.argmax(axis=1)
+        chosen: Array = picks[:, self.number]
+        return chosen

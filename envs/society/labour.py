@@ -300,14 +300,16 @@ class LabourTax(Society):
 
         Nothing is known about ballots for objectives, of a principal who answers to them, and on grids.
         """
-        known: dict[str, Policy] = {}
-        if self.game.grid is None:  # type: ignore[attr-defined]
-            known["worker"] = Worker(self.share)
+        known: dict[str, Policy] = dict(self.answers())
         if self.over == "policy":
             known |= {f"voter_{i}": Rate(float(rate)) for i, rate in enumerate(favourite(self.wages))}
         elif self.rule is None and self.grid is None:
             known["principal"] = Rate(best_rate(self.wages, self._given[self.objective], self.share))
         return known or None
+
+    def answers(self) -> Mapping[str, Policy]:
+        """Workers answer the rate they see."""
+        return {} if self.game.grid is not None else {"worker": Worker(self.share)}  # type: ignore[attr-defined]
 
     def truths(self) -> tuple[Truth, ...]:
         """Best rates and what they bring, per round."""

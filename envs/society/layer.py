@@ -107,8 +107,8 @@ class Society(Game[SocietyState]):
 
     ## Info
     Principal: `utility`, `income`, `policy`, `weights`, `revenue`, `measures`, `welfare.<name>` for every welfare
-    function (utilities below zero count as zero where a function needs that), of the round so far, at its start of the one
-    before. Others: as below, and for citizens `utility`.
+    function (utilities below zero count as zero where a function needs that), of the round so far, at its start of the
+    one before. Others: as below, and for citizens `utility`.
 
     Source: arXiv 2402.14090; symbols, phases and reward of the principal are ours where the paper is open.
     """
@@ -568,6 +568,10 @@ class Society(Game[SocietyState]):
         }
         facts |= {f"welfare.{name}": welfare(utility) for name, welfare in self._objectives.every.items()}
         return {name: fact[:, None] for name, fact in facts.items()}
+
+    def answers(self) -> Mapping[str, Policy]:
+        """How those below answer a policy they see, by role or agent, where that is known; else nothing."""
+        return {}
 
     def adapt(self, who: Any, agent: str) -> Policy:
         """A policy of the game below, by name or as it is, so that it can sit in the seat of `agent` here."""
