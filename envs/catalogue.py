@@ -326,3 +326,10 @@ register(
     source="arXiv 2410.08345",
     status="verified",
 )
+register(
+    "walras/FeeCap-v0",
+    f"{_SOCIETY}.regulation:FeeCap",
+    title="a cap on a platform's fee, set or voted by buyers, sellers and the platform",
+    source="arXiv 2309.08781; votes are ours",
+    status="verified",
+)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from walras.envs.game import Array, Game, Observation
-from walras.envs.society.layer import Society, SocietyState
+from walras.envs.society.layer import PLAY, Society, SocietyState
 
 Law = Callable[[Array], Array]
 """From uniforms (B, k) to policies (B, k)."""
@@ -35,9 +35,9 @@ class Citizens(Game[SocietyState]):
         Raises:
             ValueError: if the numbers lie outside the levers' bounds, or a round has no length.
         """
-        # A round more than is played, which begins where this one ends: no lane is ever over by the rules.
+        # Rounds that begin where the last one ended, without end: no lane is ever over by the rules.
         self.society = copy.copy(society)
-        self.society.rounds, self.society.carry_over, self.society.design_every = 2, True, None
+        self.society.rounds, self.society.carry_over, self.society.design_every = 2**31, True, None
         length = society.steps if society.steps is not None else society.game.horizon
         if length is None:
             raise ValueError("society: a round without `steps` of a game without a horizon has no length")
@@ -84,8 +84,9 @@ class Citizens(Game[SocietyState]):
     def step(
         self, state: SocietyState, actions: Mapping[str, Array], rng: np.random.Generator
     ) -> tuple[SocietyState, Array]:
-        """A step of the game below, with the policy's payments."""
+        """A step of the game below, with the policy's payments; who plays on after the round keeps its policy."""
         state, rewards = self.society.step(state, actions, rng)
+        state = state._replace(phase=np.full_like(state.phase, PLAY))
         return state, rewards[:, self._first :].copy()
 
     def terminal(self, state: SocietyState) -> Array:
