@@ -124,8 +124,8 @@ AGENTS: dict[str, AgentEntry] = {
         f"{_HERE}.network:NetworkPolicy", "policy", "trained network, without torch", "all (trained by ppo)", "verified"
     ),
     "restraint": AgentEntry(
-        f"{_HERE}.harvest:Restraint",
-        "policy",
+        f"{_HERE}.harvest:restraint",
+        "seat",
         "eats apples with enough ripe neighbours only",
         "Commons Harvest",
         "verified",

@@ -308,7 +308,7 @@ register(
 register(
     "walras/LabourTax-v0",
     f"{_SOCIETY}.labour:LabourTax",
-    title="the same under a flat tax with a lump sum: best rates in closed form",
+    title="work under a flat tax with a lump sum, best rates known",
     source="Meltzer and Richard (1981); derived here",
     status="verified",
 )
@@ -329,7 +329,7 @@ register(
 register(
     "walras/FeeCap-v0",
     f"{_SOCIETY}.regulation:FeeCap",
-    title="a cap on a platform's fee, set or voted by buyers, sellers and the platform",
+    title="a cap on a platform's fee, set or voted",
     source="arXiv 2309.08781; votes are ours",
     status="verified",
 )

@@ -98,6 +98,9 @@ def play(scenario: Given, *, json: Flag = False, out: Path = Path("out/play"), j
             print(f"{truth.kind}: {truth.name} = {truth.value:.6g}   ({truth.source})")
         print(f"results in {store.path}", file=sys.stderr)
     done = [record for record in records if record.status == "done"]
+    remains = out / found.name / "unfinished"
+    if remains.is_dir() and not any(remains.iterdir()):
+        remains.rmdir()
     if isinstance(found, SocietyScenario) and done and save_picture(out / found.name / "rounds.png", done):
         print(f"rounds drawn in {out / found.name / 'rounds.png'}", file=sys.stderr)
     if summary.failed:
