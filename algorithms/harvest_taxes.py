@@ -7,8 +7,9 @@ as in the follow-up (arXiv 2410.08345); with rates up to one a redistributed tax
 picks it, and nothing changes.
 
 Voters choose the objective (`mean-threshold` over ballots drawn once, as in the authors' code). All arms begin with the
-same followers, brought up under random policies, whom they see and who see the rates; then each arm has as many rounds,
-in which followers go on learning. At the end everything is frozen and measured under the arm's policy.
+same followers, brought up under random policies; they see the rates, their income of the period, and what is left of
+the next apple after the tax. Then each arm has as many rounds, in which followers go on learning. At the end everything
+is frozen and measured under the arm's policy.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
+from gymnasium import spaces
 
 from walras.agents.class_network import ClassPolicy
 from walras.algorithms.shared_ppo import SharedPPO, SharedPPOSettings
 from walras.algorithms.society.principals import GaussianProcess, Principal, Record
-from walras.envs.game import Array
+from walras.envs.game import Array, Observation
 from walras.envs.play import play
 from walras.envs.society.citizens import Citizens, Law
 from walras.envs.society.commons import CommonsHarvest
-from walras.envs.society.layer import Society
+from walras.envs.society.layer import Society, SocietyState
+from walras.envs.society.levers import PeriodTax
+from walras.envs.society.taxes import bracket_of
 from walras.envs.society.voting import vote
-from walras.envs.society.welfare import WELFARE, measures
+from walras.envs.society.welfare import WELFARE, as_welfare, measures
 
 Progress = Callable[[float, str], None]
 
@@ -51,12 +55,12 @@ class HarvestTaxSettings:
     """steps of a tax period"""
     factor: float = 4.0
     """how many times a rate counts"""
-    upbringing: int = 50
+    upbringing: int = 40
     """rounds (of every lane) under random policies, a quarter of them without tax"""
-    rounds: int = 40
+    rounds: int = 30
     """rounds of each arm in which followers adapt"""
-    settling: int = 10
-    """last rounds of the learning principal, under the policy it takes for best"""
+    settling: int = 6
+    """last rounds of the learning principal, in which it tries nothing new"""
     levels: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     """rates of the grid, for each bracket"""
     grid_episodes: int = 4
@@ -86,8 +90,8 @@ class Arm(NamedTuple):
         apples: picked in a round, by all.
         ripe: apples left at the end of a round.
         objective: the voted objective.
-        curve: (rounds,) the voted objective in every round of adaptation.
-        policies: (rounds, k) rates in them.
+        curve: (rounds,) the voted objective in every round of adaptation, under the policy taken for best.
+        policies: (rounds, k) rates that were tried in them.
     """
 
     policy: Array
@@ -118,6 +122,29 @@ class HarvestTaxResult(NamedTuple):
     grid_value: Array
     followers: ClassPolicy
     cpu_seconds: float
+
+
+class TaxedPlayers(Citizens):
+    """Players who also see `worth` (1,): what is left to them of the next apple, once the period's tax is settled."""
+
+    def __init__(self, society: Society, policy: Law | Array | None = None) -> None:
+        """As `Citizens`, of a society whose only lever is a `PeriodTax`."""
+        super().__init__(society, policy)
+        (tax,) = society.levers
+        assert isinstance(tax, PeriodTax)
+        kept = 1.0 / len(society.citizens) if tax.redistribute else 0.0
+        self._edges, self._taken = np.array(tax.edges), tax.factor * (1.0 - kept)
+        (role,) = self.roles
+        assert isinstance(role.observation_space, spaces.Dict)
+        worth = spaces.Box(1.0 - self._taken, 1.0, (1,), np.float32)
+        self.roles = (replace(role, observation_space=spaces.Dict({**role.observation_space.spaces, "worth": worth})),)
+
+    def observe(self, state: SocietyState, role: str) -> Observation:
+        """As in the society, and `worth`."""
+        seen = super().observe(state, role)
+        assert isinstance(seen, dict)
+        rate = np.take_along_axis(state.policy, bracket_of(state.earned, self._edges), axis=1)
+        return {**seen, "worth": (1.0 - self._taken * rate)[..., None]}
 
 
 class Held:
@@ -201,7 +228,7 @@ class _Study:
         self.progress(min(self.done / self.total, 1.0), text)
 
     def learner(self, law: Law, *, stagger: bool = False) -> SharedPPO:
-        game = Citizens(self.society, law)
+        game = TaxedPlayers(self.society, law)
         return SharedPPO(game, "player", self.settings.ppo, seed=self.seed, stagger=stagger)
 
     def bring_up(self) -> dict[str, Array]:
@@ -232,33 +259,45 @@ class _Study:
     def arm(
         self, name: str, brought_up: Mapping[str, Array], fixed: Array | None, who: Principal
     ) -> tuple[Arm, ClassPolicy]:
-        """Adapt for some rounds, under a fixed policy or a learning principal, then measure."""
-        held = Held(np.zeros(len(self.society.low)) if fixed is None else fixed)
+        """Adapt for some rounds, under a fixed policy or a learning principal, then measure.
+
+        The principal tries a policy in half of the lanes, while the others live under what it takes for best.
+        """
+        none, lanes = np.zeros(len(self.society.low)), self.settings.ppo.lanes
+        held = Held(none if fixed is None else fixed)
         learner = self._continue(held, brought_up)
         rng = np.random.default_rng([self.seed, 4])
         record = Record.empty(self.society.low, self.society.high, len(OBJECTIVES), len(self.society.citizens))
         curve, policies = [], []
         for k in range(self.settings.rounds):
+            trial = best = held.policy if fixed is not None else none
             if fixed is None:
-                settled = k >= self.settings.rounds - self.settings.settling
-                held.policy = who.best(record, self.weights) if settled else who.propose(record, self.weights, rng)
+                if k:
+                    trial = best = who.best(record, self.weights)
+                if k < self.settings.rounds - self.settings.settling:
+                    trial = who.propose(record, self.weights, rng)
+                    best = best if k else trial
+                held.policy = np.repeat([best, trial], [lanes - lanes // 2, lanes // 2], axis=0)
             learner.restart()
             remaining = 1.0 - 0.8 * k / self.settings.rounds
             for _ in range(self._rollouts):
                 learner.rollout(remaining)
             state, over = learner.ended[-1]
             assert over.all()
-            found = measures(state.last_utility, OBJECTIVES).mean(axis=0)
-            record.add(held.policy, found)
-            curve.append(float(found @ self.weights))
-            policies.append(np.array(held.policy))
-            self.tell(f"{name} {k + 1}: objective {curve[-1]:.2f}, rates {np.round(held.policy, 2).tolist()}")
-        return self._measured(learner.policy(), held.policy, np.array(curve), np.array(policies)), learner.policy()
+            found = measures(state.last_utility, OBJECTIVES)
+            first, second = found[: lanes - lanes // 2].mean(axis=0), found[lanes - lanes // 2 :].mean(axis=0)
+            record.add(best, first)
+            record.add(trial, second)
+            curve.append(float(first @ self.weights))
+            policies.append(np.array(trial))
+            self.tell(f"{name} {k + 1}: objective {curve[-1]:.2f}, rates {np.round(trial, 2).tolist()}")
+        final = fixed if fixed is not None else who.best(record, self.weights)
+        return self._measured(learner.policy(), final, np.array(curve), np.array(policies)), learner.policy()
 
     def _measured(self, policy: ClassPolicy, rates: Array, curve: Array, policies: Array) -> Arm:
         incomes, ripe = self._play(policy, rates, self.settings.episodes, 2)
         names = list(REPORTED)
-        each = np.stack([measures(np.maximum(incomes, 0.0), [name])[:, 0] for name in names], axis=1)
+        each = np.stack([as_welfare(name, cut=True)(incomes) for name in names], axis=1)
         mean = dict(zip(names, each.mean(axis=0).tolist(), strict=True))
         error = dict(zip(names, (each.std(axis=0, ddof=1) / len(each) ** 0.5).tolist(), strict=True))
         objective = float((measures(incomes, OBJECTIVES) @ self.weights).mean())
@@ -267,7 +306,9 @@ class _Study:
 
     def _play(self, policy: ClassPolicy, law: Law | Array, lanes: int, stream: int) -> tuple[Array, Array]:
         """(B, n) utilities of a round of each lane and (B,) apples left, players frozen."""
-        played = play(Citizens(self.society, law), {"player": policy}, batch=lanes, seed=1_000_003 * stream + self.seed)
+        played = play(
+            TaxedPlayers(self.society, law), {"player": policy}, batch=lanes, seed=1_000_003 * stream + self.seed
+        )
         game = self.society.game
         assert isinstance(game, CommonsHarvest)
         return played.state.last_utility, game.ripe(played.state.inner)
