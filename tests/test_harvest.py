@@ -1,5 +1,8 @@
 """Commons Harvest: rules against a plain reading of the specification, micro-tests, statistics, pictures."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -525,3 +528,12 @@ def test_restraint_refuses_what_it_cannot_play():
     with pytest.raises(ValueError, match="view"):
         restraint(walras.make("walras/PrisonersDilemma-v0"), "player_0")
     assert restraint(CommonsHarvest(), "player_0", 2) == Restraint(2)
+
+
+def test_the_pages_blocks_run_in_their_order(capsys):
+    page = (Path(__file__).resolve().parents[1] / "docs" / "harvest.md").read_text(encoding="utf-8")
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "harvest.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "(144, 192, 3) (88, 88, 3)" in printed and "(64, 7, 11, 11) (64, 7)" in printed

@@ -25,7 +25,7 @@ class State(NamedTuple):
 
 
 class Match(walras.Game[State]):
-    """Three agents; each is paid for naming its own sign, and the first agent's reward is far larger than it can earn."""
+    """Three agents; each is paid for naming its own sign."""
 
     horizon = 8
 
