@@ -25,6 +25,7 @@ _ENTRIES: dict[str, str] = {
     "platform-matching": "walras.benchmarks.suites.platform_matching:SUITE",
     "society-harvest": "walras.benchmarks.suites.society_harvest:SUITE",
     "harvest-speed": "walras.benchmarks.suites.harvest_speed:SUITE",
+    "society": "walras.benchmarks.suites.society:SUITE",
     "bench-selftest": "walras.benchmarks.suites.selftest:SUITE",
 }
 
