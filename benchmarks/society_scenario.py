@@ -99,7 +99,7 @@ class SocietyScenario:
     def suite(self) -> Chosen:
         """The scenario as a suite of one case, ready for `run_suites`."""
         made = society_of(self.society)
-        params = {
+        params: dict[str, Any] = {
             "society": dict(self.society), "principal": dict(self.principal), "followers": _identified(self.followers),
             "ballots": self.ballots, "lanes": self.lanes,
         }  # fmt: skip
@@ -200,7 +200,7 @@ def draw_rounds(figure: Any, results: Mapping[str, Sequence[Record]]) -> None:
     """Four charts over the rounds: welfare and equality, policies, votes and revenue, utilities; mean of the seeds."""
     records = results.get("rounds", ())
     axes = figure.subplots(2, 2, sharex=True)
-    groups = (
+    groups: tuple[tuple[str, list[str], list[str]], ...] = (
         ("welfare", ["objective", "welfare.utilitarian", "welfare.egalitarian", "welfare.nash"], []),
         ("policy", [], ["policy."]),
         ("objective voted, and equality", ["welfare.equality"], ["vote."]),

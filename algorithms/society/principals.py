@@ -419,7 +419,7 @@ class Saez(Principal):
         g = g / max(float(g.mean()), 1e-12)
         share = float((g * last).mean() / max(last.mean(), 1e-12))
         rate = (1.0 - share) / (1.0 - share + slope)
-        return np.clip(np.array([rate]), record.low, record.high)
+        return np.asarray(np.clip(np.array([rate]), record.low, record.high))
 
     def best(self, record: Record, weights: Array) -> Array:
         """The formula once more."""

@@ -171,7 +171,7 @@ def escape_equilibria(seed: int, progress: Progress) -> Outcome:
     """All 3,125 profiles of a step with every deviation: equilibria at what is paid on the active lever."""
     from walras.envs.society.escape import stage_equilibria
 
-    metrics = {}
+    metrics: dict[str, float] = {}
     for name, paid in (("none", 0.0), ("half", 0.5), ("enough", 1.5), ("most", 5.0)):
         incentive = np.zeros(5)
         incentive[1] = paid

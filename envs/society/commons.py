@@ -28,6 +28,8 @@ REGROWTH = (0.0, 0.0025, 0.005, 0.025)
 ENDING = (1000, 100, 0.15)
 """Melting Pot's random end: from this step on, in every so many steps, with this probability."""
 
+_READY = np.array([1.0, 0.5, 0.0])  # by steps until the beam has cooled down
+
 
 class HarvestState(NamedTuple):
     """State of B worlds.
@@ -232,9 +234,8 @@ class CommonsHarvest(Game[HarvestState]):
 
     def ready(self, state: HarvestState) -> Array:
         """(B, n) 1 where a player can zap, less while its beam cools down, 0 while it is away."""
-        from walras.envs.society.harvest_kernels import COOLDOWN
-
-        return np.where(state.away > 0, 0.0, 1.0 - state.cooling / COOLDOWN)
+        ready: Array = _READY[state.cooling] * (state.away == 0)
+        return ready
 
     def ripe(self, state: HarvestState) -> Array:
         """(B,) int64: ripe apples."""

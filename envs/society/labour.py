@@ -90,7 +90,7 @@ class LabourEconomy(Game[LabourState]):
         self.years = whole("years", years)
         self.grid = None if grid is None else whole("grid", grid, 2)
         top = float(self.wages.max())
-        self.levels = None if grid is None else np.linspace(0.0, top, self.grid)
+        self.levels = None if grid is None else np.linspace(0.0, top, grid)
         """(g,): the efforts of the grid."""
         high = np.array([top] + [1.0] * (years > 1), np.float32)
         high = np.where(high < [top] + [1.0] * (years > 1), np.nextafter(high, np.float32(np.inf)), high)

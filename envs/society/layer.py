@@ -214,7 +214,7 @@ class Society(Game[SocietyState]):
                 f"start: {len(low)} numbers within {low.tolist()} and {high.tolist()} needed, got {start!r}"
             )
         self.grid = None if grid is None else whole("grid", grid, 2)
-        self.levels = None if grid is None else np.linspace(low, high, self.grid)
+        self.levels = None if grid is None else np.linspace(low, high, grid)
         """(g, k): the numbers that the principal's actions stand for."""
         taxes = [lever.period for lever in self.levers if isinstance(lever, PeriodTax)]
         self._period = taxes[0] if taxes else None
@@ -463,8 +463,10 @@ class Society(Game[SocietyState]):
         for lever, cells in zip(self.levers, self._cells, strict=True):
             count = lever.draws(n)
             if count:
-                given = isinstance(source, np.ndarray)
-                coins = source[:, at : at + count] if given else source.random((len(memory), count))
+                if isinstance(source, np.ndarray):
+                    coins = source[:, at : at + count]
+                else:
+                    coins = source.random((len(memory), count))
                 memory[:, cells.start : cells.start + count] = coins
                 at += count
         return memory

@@ -418,7 +418,7 @@ class Disclosure(Lever):
             return seen
         if isinstance(game, SealedBidAuction):
             columns = list(self.columns) or list(range(game.items))
-            blank = prior_mean(game)[columns] if self.blank is None else self.blank
+            blank: Any = prior_mean(game)[columns] if self.blank is None else self.blank
         else:
             columns, blank = list(self.columns), self.blank
         told = memory[:, : seen.shape[1]] < policy
@@ -431,7 +431,7 @@ def prior_mean(game: SealedBidAuction) -> Array:
     """(m,) mean value of each item over bidders; by 65,536 fixed draws where the prior is no product of laws."""
     marginals = game.prior.marginals
     if marginals is not None:
-        return np.array([[law.mean for law in row] for row in marginals]).mean(axis=0)
+        return np.asarray(np.array([[law.mean for law in row] for row in marginals]).mean(axis=0))
     u = np.random.Generator(np.random.Philox(0)).random((65536, game.prior.draws))
     return np.asarray(game.prior.sample(u).mean(axis=(0, 1)))
 

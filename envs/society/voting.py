@@ -182,7 +182,7 @@ SPIEL = {
 
 def _winner(points: Array) -> Array:
     """(B, K) one-hot of the largest points, of equals the first."""
-    return np.eye(points.shape[1])[np.argmax(points, axis=1)]
+    return np.asarray(np.eye(points.shape[1])[np.argmax(points, axis=1)])
 
 
 def _tops(ballots: Array, alive: Array) -> Array:

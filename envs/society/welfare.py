@@ -128,7 +128,7 @@ def as_welfare(given: str | Mapping[str, Any], *, cut: bool = False) -> Welfare:
         ValueError: if the name is unknown.
         TypeError: if a parameter is unknown.
     """
-    settings = {"welfare": given} if isinstance(given, str) else dict(given)
+    settings: dict[str, Any] = {"welfare": given} if isinstance(given, str) else dict(given)
     name = settings.pop("welfare", None)
     if name not in WELFARE:
         raise ValueError(f"welfare must be one of {sorted(WELFARE)}, got {name!r}")
