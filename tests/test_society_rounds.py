@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,6 +175,49 @@ def test_ballots_follow_incomes_or_learning():
         Voters(walras.make("walras/LabourTax-v0", vote="borda"), "sincere")
 
 
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "society.md").read_text(encoding="utf-8")
+
+
+def test_the_examples_of_the_page_run(capsys):
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(block, names)
+    assert "[0.44]" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_both_levels_learn_at_once_and_the_poor_are_better_off_than_untaxed():
+    pytest.importorskip("stable_baselines3")
+    from walras.algorithms.society.neural import DualRL, DualSettings
+
+    follower = {
+        "lanes": 256,
+        "rollout": 1,
+        "minibatches": 3,
+        "learning_rate": 3e-3,
+        "discount": 0.0,
+        "reward_scale": 1.0,
+    }
+    game = walras.make("walras/LabourTax-v0", objective="egalitarian", effort_grid=7)
+    both = DualRL(game, DualSettings(iterations=60, warm=2, phase_in=1, follower=follower), seed=0).fit()
+    seats = Seats(game, both.follower_policies())
+    rate = live(game, both.principal(), seats, lanes=200, seed=1).history
+    assert rate.policy[0, 0] == pytest.approx(0.6875, abs=0.25)  # workers who count their own share
+    assert rate.utility[0].min() > live(game, law.Fixed(), seats, lanes=200, seed=1).history.utility[0].min() + 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["utilitarian", "egalitarian", NASH])
+def test_ppo_in_the_principals_seat_lands_on_the_best_rate(objective):
+    pytest.importorskip("stable_baselines3")
+    from walras.algorithms.society.neural import train_principal
+
+    game = walras.make("walras/LabourTax-v0", objective=objective)
+    trained = train_principal(game, seed=0)
+    rate = live(game, trained.policy, Seats(game), seed=1).history.policy[0, 0]
+    assert rate == pytest.approx(truth(objective), abs=0.01)
+
+
 # -- interruption ------------------------------------------------------------------------------------------------------
 
 
@@ -190,6 +235,34 @@ def societies():
             "retrospective",
         ),
     }  # fmt: skip
+
+
+def learners():
+    """A society of players who learn from round to round."""
+    from walras.algorithms.society.followers import SharedLearners
+
+    society = walras.make("walras/TaxCommons-v0", rounds=3, steps=20, design_every=None, grid=None)
+    settings = {"lanes": 4, "rollout": 20, "minibatches": 2, "layers": (16,)}
+    return society, SharedLearners(society, seed=3, warm=1, rollouts=1, settings=settings)
+
+
+def test_players_who_learn_from_round_to_round_are_resumed_to_the_same_bits(tmp_path):
+    pytest.importorskip("torch")
+    principal, rest = as_principal("uniform"), {"ballots": "retrospective", "lanes": 2, "seed": 3}
+    society, followers = learners()
+    whole = live(society, principal, followers, **rest)
+    path = tmp_path / "unfinished"
+
+    def halt(fraction, text):
+        raise KeyboardInterrupt
+
+    society, followers = learners()
+    with pytest.raises(KeyboardInterrupt):
+        live(society, principal, followers, **rest, checkpoint=path, progress=halt)
+    society, followers = learners()
+    resumed = live(society, principal, followers, **rest, checkpoint=path)
+    for field in ("policy", "measures", "utility", "income"):
+        np.testing.assert_array_equal(getattr(resumed.history, field), getattr(whole.history, field))
 
 
 @pytest.mark.parametrize("name", ["labour", "escape", "harvest"])
