@@ -23,7 +23,7 @@ from walras.envs.arguments import whole
 from walras.envs.game import Array
 
 Proposer = Callable[[list[dict[str, Any]], list[float]], Sequence[float]]
-"""From the history (a dict with `policy` and `payoff` for each trial) and the objective's weights to the next policy."""
+"""From the history (a dict with `policy` and `payoff` for each trial) and the weights to the next policy."""
 
 
 @dataclass
