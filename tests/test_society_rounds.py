@@ -64,6 +64,13 @@ def test_bandits_find_a_good_arm_among_noisy_ones(method):
     assert (record.policy[-100:, 0].round(1) == 0.6).mean() > 0.6
 
 
+def test_a_bandit_knows_its_arms_where_the_society_rounds_them():
+    game = walras.make("walras/LabourTax-v0", objective="egalitarian", rounds=8, grid=11)
+    lived = live(game, as_principal({"method": "grid", "points": 5}), Seats(game), seed=0)
+    assert lived.record.policy[:5, 0].tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert (lived.record.policy[5:, 0] == 0.5).all()
+
+
 def test_what_was_tried_under_one_objective_still_counts_under_another():
     record = Record.empty(np.zeros(1), np.ones(1), 2, 1)
     for policy, measures in ((0.0, (1.0, 0.0)), (0.5, (0.6, 0.6)), (1.0, (0.0, 1.0))):

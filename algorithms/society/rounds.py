@@ -175,8 +175,8 @@ class Rounds:
             rows = which.reshape(-1) == i
             proposed[rows] = self.principal.propose(self.record, weights, self._rng(1, i))
         arena.step({"principal": self._action(proposed, space)}, index)
-        # On a grid the policy is the nearest of its points; what is recorded is what holds.
-        return arena.state.policy if society.levels is not None else proposed
+        # Recorded is what was proposed: on a society's grid the nearest point holds, and a bandit must know its own arms.
+        return proposed
 
     def _action(self, policy: Array, space: Any, keep: bool = False) -> Array:
         levels = self.society.levels
