@@ -55,11 +55,15 @@ class HarvestTaxSettings:
     """steps of a tax period"""
     factor: float = 4.0
     """how many times a rate counts"""
-    upbringing: int = 40
+    upbringing: int = 32
     """rounds (of every lane) under random policies, a quarter of them without tax"""
-    rounds: int = 30
+    rounds: int = 20
     """rounds of each arm in which followers adapt"""
-    settling: int = 6
+    finalists: int = 4
+    """policies of the grid that are tried side by side while followers adapt, before one is kept"""
+    trying: int = 8
+    """rounds in which they are"""
+    settling: int = 4
     """last rounds of the learning principal, in which it tries nothing new"""
     levels: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     """rates of the grid, for each bracket"""
@@ -78,6 +82,10 @@ class HarvestTaxSettings:
             raise ValueError(f"ppo.rollout must divide steps = {self.steps}, got {self.ppo.rollout}")
         if not 0 <= self.settling < self.rounds:
             raise ValueError(f"settling must lie in [0, rounds), got {self.settling} of {self.rounds}")
+        if not 1 <= self.trying <= self.rounds:
+            raise ValueError(f"trying must lie in [1, rounds], got {self.trying} of {self.rounds}")
+        if not 1 <= self.finalists <= min(self.ppo.lanes, len(self.levels) ** (len(self.edges) + 1)):
+            raise ValueError(f"finalists must be at least 1 and at most lanes and policies, got {self.finalists}")
 
 
 class Arm(NamedTuple):
@@ -155,7 +163,7 @@ class Held:
 
     def __call__(self, u: Array) -> Array:
         """(B, k)."""
-        return np.broadcast_to(self.policy, u.shape)
+        return np.broadcast_to(self.policy[: len(u)] if self.policy.ndim == 2 else self.policy, u.shape)
 
 
 def mixed_law(u: Array) -> Array:
@@ -195,16 +203,15 @@ def harvest_tax_study(
     chosen = HarvestTaxSettings() if settings is None else settings
     study = _Study(seed, chosen, progress or (lambda fraction, text: None))
     brought_up = study.bring_up()
-    values = study.judge_grid(brought_up)
-    grid = study.grid
-    none = np.zeros(len(chosen.edges) + 1)
-    arms, followers = {}, None
+    judged = study.judge_grid(brought_up)
+    arms: dict[str, Arm] = {}
+    arms["no-tax"], _ = study.fixed("no-tax", brought_up, np.zeros((1, len(chosen.edges) + 1)))
+    value = judged @ study.weights
+    finalists = study.grid[np.argsort(-value, kind="stable")[: chosen.finalists]]
+    arms["best-grid"], _ = study.fixed("best-grid", brought_up, finalists)
     who = GaussianProcess() if principal is None else principal
-    for name in ("no-tax", "best-grid", "principal"):
-        fixed = {"no-tax": none, "best-grid": grid[int(values.argmax())]}.get(name)
-        arms[name], followers = study.arm(name, brought_up, fixed, who)
-    assert followers is not None
-    return HarvestTaxResult(study.weights, arms, grid, values, followers, time.process_time() - start)
+    arms["principal"], followers = study.learning(brought_up, judged, who)
+    return HarvestTaxResult(study.weights, arms, study.grid, value, followers, time.process_time() - start)
 
 
 class _Study:
@@ -244,55 +251,81 @@ class _Study:
         return self.settings.steps // self.settings.ppo.rollout
 
     def judge_grid(self, brought_up: Mapping[str, Array]) -> Array:
-        """(G,) the voted objective of every policy of the grid, followers as brought up."""
+        """(G, 2) the objectives under every policy of the grid, followers as brought up."""
         policy = self._continue(Held(self.grid[0]), brought_up).policy()
         lanes = np.repeat(self.grid, self.settings.grid_episodes, axis=0)
-        worth = []
+        found = []
         for part in np.array_split(lanes, max(1, len(lanes) // 100)):
-            incomes = self._play(policy, Held(part), len(part), 1)[0]
-            worth.append(measures(incomes, OBJECTIVES) @ self.weights)
-            self.tell(f"grid: {sum(map(len, worth))} of {len(lanes)} rounds", 0)
+            found.append(measures(self._play(policy, Held(part), len(part), 1)[0], OBJECTIVES))
+            self.tell(f"grid: {sum(map(len, found))} of {len(lanes)} rounds", 0)
         self.tell("grid judged", 10)
-        found: Array = np.concatenate(worth).reshape(len(self.grid), -1).mean(axis=1)
-        return found
+        judged: Array = np.concatenate(found).reshape(len(self.grid), -1, len(OBJECTIVES)).mean(axis=1)
+        return judged
 
-    def arm(
-        self, name: str, brought_up: Mapping[str, Array], fixed: Array | None, who: Principal
-    ) -> tuple[Arm, ClassPolicy]:
-        """Adapt for some rounds, under a fixed policy or a learning principal, then measure.
+    def fixed(self, name: str, brought_up: Mapping[str, Array], finalists: Array) -> tuple[Arm, ClassPolicy]:
+        """Adapt under a fixed policy, then measure.
 
-        The principal tries a policy in half of the lanes, while the others live under what it takes for best.
+        Of several finalists (m, k) each holds in its share of the lanes at first; the one with the best objective in
+        the second half of these rounds is kept. So none is taken for what it led to before followers knew it.
         """
-        none, lanes = np.zeros(len(self.society.low)), self.settings.ppo.lanes
-        held = Held(none if fixed is None else fixed)
+        share = np.arange(self.settings.ppo.lanes) % len(finalists)
+        held = Held(finalists[share])
+        learner = self._continue(held, brought_up)
+        trying = self.settings.trying if len(finalists) > 1 else 0
+        worth, curve, policies = np.zeros(len(finalists)), [], []
+        for k in range(self.settings.rounds):
+            if k == trying:
+                held.policy = finalists[int(worth.argmax())]
+            value = self._round(learner, k) @ self.weights
+            if k < trying:
+                means = np.bincount(share, value) / np.bincount(share)
+                worth += means if 2 * k + 1 >= trying else 0.0
+                curve.append(float(means.max()))
+            else:
+                curve.append(float(value.mean()))
+            policies.append(finalists[int(worth.argmax())])
+            self.tell(f"{name} {k + 1}: objective {curve[-1]:.2f}, rates {policies[-1].tolist()}")
+        final = finalists[int(worth.argmax())]
+        return self._measured(learner.policy(), final, np.array(curve), np.array(policies)), learner.policy()
+
+    def learning(self, brought_up: Mapping[str, Array], judged: Array, who: Principal) -> tuple[Arm, ClassPolicy]:
+        """Adapt under a principal that learns, then measure.
+
+        It begins with what the grid is judged by, and tries a policy in half of the lanes, while the others live under
+        what it takes for best.
+        """
+        lanes = self.settings.ppo.lanes
+        first = lanes - lanes // 2
+        held = Held(np.zeros(len(self.society.low)))
         learner = self._continue(held, brought_up)
         rng = np.random.default_rng([self.seed, 4])
         record = Record.empty(self.society.low, self.society.high, len(OBJECTIVES), len(self.society.citizens))
+        for policy, found in zip(self.grid, judged, strict=True):
+            record.add(policy, found)
         curve, policies = [], []
         for k in range(self.settings.rounds):
-            trial = best = held.policy if fixed is not None else none
-            if fixed is None:
-                if k:
-                    trial = best = who.best(record, self.weights)
-                if k < self.settings.rounds - self.settings.settling:
-                    trial = who.propose(record, self.weights, rng)
-                    best = best if k else trial
-                held.policy = np.repeat([best, trial], [lanes - lanes // 2, lanes // 2], axis=0)
-            learner.restart()
-            remaining = 1.0 - 0.8 * k / self.settings.rounds
-            for _ in range(self._rollouts):
-                learner.rollout(remaining)
-            state, over = learner.ended[-1]
-            assert over.all()
-            found = measures(state.last_utility, OBJECTIVES)
-            first, second = found[: lanes - lanes // 2].mean(axis=0), found[lanes - lanes // 2 :].mean(axis=0)
-            record.add(best, first)
-            record.add(trial, second)
-            curve.append(float(first @ self.weights))
+            best = trial = who.best(record, self.weights)
+            if k < self.settings.rounds - self.settings.settling:
+                trial = who.propose(record, self.weights, rng)
+            held.policy = np.repeat([best, trial], [first, lanes - first], axis=0)
+            found = self._round(learner, k)
+            record.add(best, found[:first].mean(axis=0))
+            record.add(trial, found[first:].mean(axis=0))
+            curve.append(float((found[:first] @ self.weights).mean()))
             policies.append(np.array(trial))
-            self.tell(f"{name} {k + 1}: objective {curve[-1]:.2f}, rates {np.round(trial, 2).tolist()}")
-        final = fixed if fixed is not None else who.best(record, self.weights)
+            self.tell(f"principal {k + 1}: objective {curve[-1]:.2f}, best {np.round(best, 2).tolist()}")
+        final = who.best(record, self.weights)
         return self._measured(learner.policy(), final, np.array(curve), np.array(policies)), learner.policy()
+
+    def _round(self, learner: SharedPPO, k: int) -> Array:
+        """(B, 2) the objectives in every lane of a round, the k-th of an arm, in which followers adapt."""
+        learner.restart()
+        for _ in range(self._rollouts):
+            learner.rollout(1.0 - 0.8 * k / self.settings.rounds)
+        state, over = learner.ended[-1]
+        assert over.all()
+        found: Array = measures(state.last_utility, OBJECTIVES)
+        return found
 
     def _measured(self, policy: ClassPolicy, rates: Array, curve: Array, policies: Array) -> Arm:
         incomes, ripe = self._play(policy, rates, self.settings.episodes, 2)
@@ -325,6 +358,6 @@ def brief(settings: HarvestTaxSettings | None = None) -> HarvestTaxSettings:
     """The same study cut down to seconds, to see that it runs; its numbers mean nothing."""
     chosen = HarvestTaxSettings() if settings is None else settings
     return replace(
-        chosen, steps=100, upbringing=2, rounds=3, settling=1, levels=(0.0, 1.0), grid_episodes=1, episodes=3,
-        ppo=replace(chosen.ppo, lanes=4, rollout=50),
+        chosen, steps=100, upbringing=2, rounds=3, trying=2, settling=1, levels=(0.0, 1.0), grid_episodes=1,
+        episodes=3, ppo=replace(chosen.ppo, lanes=4, rollout=50),
     )  # fmt: skip

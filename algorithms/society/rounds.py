@@ -175,7 +175,7 @@ class Rounds:
             rows = which.reshape(-1) == i
             proposed[rows] = self.principal.propose(self.record, weights, self._rng(1, i))
         arena.step({"principal": self._action(proposed, space)}, index)
-        # Recorded is what was proposed: on a society's grid the nearest point holds, and a bandit must know its own arms.
+        # What was proposed is recorded: on a grid the nearest point holds, and a bandit must know its own arms.
         return proposed
 
     def _action(self, policy: Array, space: Any, keep: bool = False) -> Array:
