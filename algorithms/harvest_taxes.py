@@ -45,7 +45,7 @@ REPORTED = tuple(WELFARE)
 
 @dataclass(frozen=True)
 class HarvestTaxSettings:
-    """Settings of the study; the defaults take about four CPU minutes a seed."""
+    """Settings of the study; the defaults take two to three CPU minutes a seed."""
 
     steps: int = 500
     """steps of a round; each begins with a full orchard"""
@@ -55,13 +55,13 @@ class HarvestTaxSettings:
     """steps of a tax period"""
     factor: float = 4.0
     """how many times a rate counts"""
-    upbringing: int = 32
+    upbringing: int = 28
     """rounds (of every lane) under random policies, a quarter of them without tax"""
-    rounds: int = 20
+    rounds: int = 16
     """rounds of each arm in which followers adapt"""
     finalists: int = 4
     """policies of the grid that are tried side by side while followers adapt, before one is kept"""
-    trying: int = 8
+    trying: int = 6
     """rounds in which they are"""
     settling: int = 4
     """last rounds of the learning principal, in which it tries nothing new"""

@@ -205,7 +205,7 @@ SUITE = Suite(
         Case("taxes", f"{_MODULE}:taxes", cost="minutes", seeds=3, requires=("torch", "sklearn"),
              description="Seven selfish players with a shared network, each for itself, on class views: no "
              "tax, the best of 125 bracket taxes, and a principal that learns (Gaussian process), on the objective "
-             "that was voted."),
+             "that was voted; two to three CPU minutes a seed."),
     ),
     metrics=(
         Metric("apples", "", "none", description="Apples eaten by all players in an episode, mean."),
