@@ -182,6 +182,24 @@ def test_ballots_follow_incomes_or_learning():
         Voters(walras.make("walras/LabourTax-v0", vote="borda"), "sincere")
 
 
+def test_the_best_tax_depends_on_whether_the_orchard_carries_over():
+    from walras.benchmarks.suites.society import Elastic
+    from walras.envs.society.layer import Society
+
+    apples = {}
+    for carried in (True, False):
+        for rate in (0.0, 1.0):
+            society = Society(
+                "walras/CommonsHarvest-v0", {"sight": "world"}, rounds=8, steps=50, carry_over=carried,
+                levers=[{"lever": "period-tax", "edges": [], "period": 50}],
+            )  # fmt: skip
+            seats = Seats(society, {"player": Elastic()})
+            lived = live(society, law.Fixed((rate,)), seats, lanes=2, seed=0)
+            apples[carried, rate] = lived.history.measures[:, 0].mean()
+    assert apples[True, 1.0] > 2 * apples[True, 0.0]
+    assert apples[False, 1.0] < apples[False, 0.0]
+
+
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "society.md").read_text(encoding="utf-8")
 
 

@@ -65,8 +65,8 @@ def labour_ppo(seed: int, progress: Progress, *, objective: str) -> Outcome:
 def labour_dual(seed: int, progress: Progress, *, iterations: int) -> Outcome:
     """Both levels learn at once; followers by shared-parameter PPO on a grid of efforts.
 
-    Workers who learn from what they get count their own part in the lump sum: `w (1 - tau + tau / 3)`, and the best rate
-    for the poorest is 0.6875.
+    Workers who learn from what they get count their own part in the lump sum, `w (1 - tau + tau / 3)`, and the best
+    rate for the poorest is 0.6875.
     """
     from walras.algorithms.society.followers import Seats
     from walras.algorithms.society.neural import DualRL, DualSettings
@@ -505,7 +505,7 @@ SUITE = Suite(
     metrics=(
         Metric("rate", description="The rate that the principal settles on, or that is voted."),
         Metric("error", better="lower", description="Distance from the best rate of theory."),
-        Metric("effort_error", better="lower", description="Largest distance of an effort from theory, in shares of the wage."),
+        Metric("effort_error", better="lower", description="Largest distance of efforts over wages from theory."),
         Metric("least", better="higher", description="Utility of the poorest."),
         Metric("rounds", description="Rounds played."),
         Metric("cpu_seconds", "s", "lower", "timing", "Processor time."),
@@ -581,6 +581,8 @@ SUITE = Suite(
             Target(case.name, "raw", at_least=126.0, text="nine tenths of 140 within 500 principal steps")
             for case in _ESCAPE
         ),
+        Target("carry-over", "best_rate", at_least=0.9, text="carried over, the highest rates are best"),
+        Target("reset", "best_rate", at_most=0.7, text="with a fresh orchard each round, they are not"),
     ),
     pictures=(
         Picture("carry-over", "The best tax depends on what carries over", f"{_MODULE}:draw_carry_over",

@@ -153,8 +153,11 @@ class CommonsHarvest(Game[HarvestState]):
             raise ValueError("level: a player who is zapped needs a cell 'P' to come back to; or set zap=False")
 
     def __repr__(self) -> str:
-        shown = self.level if isinstance(self.level, str) else f"{len(self.level)} rows"
-        return f"CommonsHarvest(players={self.players}, level={shown!r}, zap={self.zap}, order={self.order!r})"
+        """All parameters: trainings are told apart by it."""
+        return (
+            f"CommonsHarvest(players={self.players}, level={self.level!r}, zap={self.zap}, order={self.order!r}, "
+            f"regrowth={self.regrowth}, sight={self.sight!r}, random_end={self.random_end}, horizon={self.horizon})"
+        )
 
     # -- the rules -----------------------------------------------------------------------------------------------------
 
