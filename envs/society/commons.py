@@ -56,26 +56,48 @@ class HarvestState(NamedTuple):
 
 
 class CommonsHarvest(Game[HarvestState]):
-    """Players on a grid eat apples: one each, at once, for who enters the cell.
+    """Players on a grid eat apples, which grow back the faster the more of them are left.
+
+    ## Description
+    In a step all players move in a fresh random order, blocked by walls and by each other; who enters the cell of a
+    ripe apple eats it. Then beams are cast; who is hit misses 4 frames and comes back on a random free `P` cell. Then
+    apples sprout: an empty apple cell with probability 0, 0.0025, 0.005, 0.025 for 0, 1, 2, and 3 or more ripe apples
+    within distance 2. A cell that is emptied in step t can sprout in step t + 2 at the earliest, by the neighbours it
+    had at the end of step t + 1; an apple that sprouts under a player is eaten by it at once.
+
+    ## Action space
+    `Discrete(8)`, relative to where the player faces; with `zap=False` `Discrete(7)`.
 
     | action | |
     | --- | --- |
     | 0 | stay |
-    | 1 - 4 | one cell forward, backward, left, right of where the player faces |
-    | 5, 6 | turn left, right |
-    | 7 | zap: three cells ahead and, from the cells at its sides, two ahead of each (`zap=True` only) |
+    | 1, 2, 3, 4 | one cell forward, backward, to the left, to the right |
+    | 5, 6 | turn left, turn right |
+    | 7 | zap: three cells ahead and, from the cells at its sides, two ahead of each; then not for two steps |
 
-    In a step all players move in a fresh random order, blocked by walls and each other, then beams are cast; who is
-    hit misses 4 frames and comes back on a random free `P` cell; then apples sprout, and one that sprouts under a
-    player is eaten by it at once. An apple cell that is emptied in step t can sprout in step t + 2 at the earliest,
-    by the number of ripe apples at distance 2 or less at the end of step t + 1.
+    ## Observation space
+    `Dict`: `view` (11, 11), the cells 9 ahead, 1 behind and 5 to each side, "ahead" up; and `ready` (1,), 1 if the
+    player can zap, less while its beam cools down, 0 while it is away (then all of `view` is 1). With `sight="world"`
+    also `world` (H, W), the whole map, and `self` (4,): row, column, direction, and whether it is in the world.
 
-    Each player observes `view` (11, 11): the cells 9 ahead, 1 behind and 5 to each side, "ahead" up, as classes: 0
-    floor or an apple cell with no ripe neighbour, 1 wall or outside, 2 ripe apple, 3 another player, 4 itself, 5 an
-    empty apple cell that may sprout; and `ready` (1,): 1 if it can zap, less while it cools down, 0 while away (then
-    all of `view` is 1). Rewards are apples.
+    | class | |
+    | --- | --- |
+    | 0 | floor, or an apple cell without a ripe neighbour |
+    | 1 | wall or outside |
+    | 2 | ripe apple |
+    | 3, 4 | another player, the player itself |
+    | 5 | an empty apple cell that may sprout |
 
-    Two policies that are not known to be optimal stand in `walras.agents.harvest`; `truths` has an upper bound.
+    ## Rewards
+    Apples eaten in the step.
+
+    ## Episode end
+    At the horizon, 1,000 steps; with `random_end=True` by the rules, with probability 0.15 at steps 1000, 1100, ...
+
+    ## Info
+    `ripe` apples in the world, and whether the player is `away`.
+
+    Source: Melting Pot 2.4, commons_harvest__open; Perolat et al. (2017), arXiv 1707.06600. Bound in `truths`: derived.
     """
 
     def __init__(
