@@ -122,6 +122,31 @@ def test_taxes_without_redistribution_fees_and_subsidies_meet_in_the_treasury():
     assert run(fee, plans, [0.5])[0][-1].last_revenue[0] == pytest.approx(14.0)
 
 
+def test_only_citizens_are_taxed_and_vote():
+    society = Society(
+        "walras/Marketplace-v0", levers=["fee"], citizens="seller", vote="majority", rounds=1,
+        objectives=["utilitarian", "revenue"],
+    )  # fmt: skip
+    sellers = society.game.role("seller").size
+    assert [name for name in society.agents if name.startswith("voter")] == [f"voter_{i}" for i in range(sellers)]
+    half = {"principal": lambda seen: np.full((len(seen), 1), 0.5, np.float32)}
+    join = {"seller": lambda seen: np.ones(len(seen["policy"]), int)}
+    fee = {"platform": lambda seen: np.full((len(seen["policy"]), 1), 0.2, np.float32)}
+    free = {
+        "platform": lambda seen: np.full((len(seen), 1), 0.2, np.float32),
+        "seller": lambda seen: np.ones(len(seen), int),
+    }
+    taxed = walras.play(society, {**half, **join, **fee}, batch=2, seed=0)
+    below = walras.play(society.game, free, batch=2, seed=0)
+    platform = society.seat["platform"][2]
+    np.testing.assert_allclose(taxed.returns[:, platform], below.returns[:, 0])
+    np.testing.assert_allclose(taxed.returns[:, platform + 1 :], 0.5 * below.returns[:, 1:])
+    np.testing.assert_allclose(
+        taxed.returns[:, :sellers], taxed.returns[:, platform + 1 :]
+    )  # voters feel what they earn
+    np.testing.assert_allclose(taxed.state.last_revenue, 0.5 * below.returns[:, 1:].sum(axis=1))
+
+
 def test_a_bounded_action_is_cut_before_the_game_sees_it():
     society = Society("walras/Marketplace-v0", levers=["fee-cap"], objectives=["mean:fee"], rounds=1)
     seats = {"principal": lambda seen: np.full((len(seen), 1), 0.25, np.float32)}

@@ -262,29 +262,30 @@ def societies():
     }  # fmt: skip
 
 
-def learners():
-    """A society of players who learn from round to round."""
+def learners(anew):
+    """A society of players who learn from round to round, or anew under each policy."""
     from walras.algorithms.society.followers import SharedLearners
 
     society = walras.make("walras/TaxCommons-v0", rounds=3, steps=20, design_every=None, grid=None)
     settings = {"lanes": 4, "rollout": 20, "minibatches": 2, "layers": (16,)}
-    return society, SharedLearners(society, seed=3, warm=1, rollouts=1, settings=settings)
+    return society, SharedLearners(society, seed=3, warm=1, rollouts=1, anew=anew, settings=settings)
 
 
-def test_players_who_learn_from_round_to_round_are_resumed_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize("anew", [False, True])
+def test_players_who_learn_from_round_to_round_are_resumed_to_the_same_bits(anew, tmp_path):
     pytest.importorskip("torch")
     principal, rest = as_principal("uniform"), {"ballots": "retrospective", "lanes": 2, "seed": 3}
-    society, followers = learners()
+    society, followers = learners(anew)
     whole = live(society, principal, followers, **rest)
     path = tmp_path / "unfinished"
 
     def halt(fraction, text):
         raise KeyboardInterrupt
 
-    society, followers = learners()
+    society, followers = learners(anew)
     with pytest.raises(KeyboardInterrupt):
         live(society, principal, followers, **rest, checkpoint=path, progress=halt)
-    society, followers = learners()
+    society, followers = learners(anew)
     resumed = live(society, principal, followers, **rest, checkpoint=path)
     for field in ("policy", "measures", "utility", "income"):
         np.testing.assert_array_equal(getattr(resumed.history, field), getattr(whole.history, field))

@@ -222,12 +222,13 @@ class SharedLearners(Followers):
     """One network for all citizens of a role, by PPO on their own views; it sees the policy, and may learn on.
 
     Before the first round it is trained under policies drawn uniformly within the bounds (`warm` rollouts); when
-    `adapting`, a few more rollouts follow each time a policy is set, under that policy.
+    `adapting`, a few more rollouts follow each time a policy is set, under that policy. With `anew` they begin each
+    time where the warm-up ended, so that every policy meets the same people (arXiv 2410.08345, its code).
     """
 
     def __init__(
         self, society: Society, *, seed: int, warm: int = 20, rollouts: int = 1, adapting: bool = True,
-        settings: Mapping[str, Any] | None = None, seats: Mapping[str, Any] | None = None,
+        anew: bool = False, settings: Mapping[str, Any] | None = None, seats: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """Prepare the learner; nothing is played yet.
 
@@ -236,7 +237,8 @@ class SharedLearners(Followers):
             seed: of everything.
             warm: rollouts before the first round, >= 0.
             rollouts: rollouts at every change of policy, >= 1.
-            adapting: whether they learn on; else they are frozen after the first.
+            adapting: whether they learn on; else they are frozen after the warm-up.
+            anew: forget what was learned under earlier policies.
             settings: of `SharedPPOSettings`.
             seats: the other roles, as in `Seats`.
 
@@ -252,6 +254,7 @@ class SharedLearners(Followers):
             raise ValueError("society: learners need to see the policy (informed=True)")
         self.role = society.game.seat[society.citizens[0]][0].name
         self.warm, self.rollouts, self.adapting = whole("warm", warm, 0), whole("rollouts", rollouts), bool(adapting)
+        self.anew, self._brought_up = bool(anew), dict[str, Array]()
         self._law = _Law(society)
         # The law has no state that a game prints: which policies hold is told before each rollout.
         self._learner = SharedPPO(
@@ -272,8 +275,10 @@ class SharedLearners(Followers):
             for _ in range(self.warm):
                 self._learner.rollout()
             self._warmed = True
-        elif not self.adapting:
-            return
+            if self.anew:
+                self._brought_up = self._learner.snapshot()
+        elif self.anew:
+            self._learner.restore(self._brought_up)
         self._law.policies = np.unique(state.policy, axis=0)
         for _ in range(self.rollouts if self.adapting else 0):
             self._learner.rollout()
@@ -281,12 +286,15 @@ class SharedLearners(Followers):
 
     def snapshot(self) -> dict[str, Array]:
         """Weights, optimiser, and whether it has been warmed up."""
-        return {**self._learner.snapshot(), "warmed": np.array(self._warmed)}
+        early = {f"brought-up.{name}": value for name, value in self._brought_up.items()}
+        return {**self._learner.snapshot(), **early, "warmed": np.array(self._warmed)}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Go back to them."""
         rest = dict(arrays)
         self._warmed = bool(rest.pop("warmed"))
+        early = [name for name in rest if name.startswith("brought-up.")]
+        self._brought_up = {name.removeprefix("brought-up."): np.array(rest.pop(name)) for name in early}
         self._learner.restore(rest)
 
 
