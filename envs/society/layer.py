@@ -372,7 +372,7 @@ class Society(Game[SocietyState]):
             after = after._replace(
                 facts=np.where(done[:, None], after.facts + found, after.facts), episodes=after.episodes + done
             )
-        felt = mixed_reward(raw, extrinsic, state.types, self._nearby(inner))
+        felt = self._felt(raw, extrinsic, state.types, inner)
         rewards = np.zeros((len(step), self.n_agents))
         rewards[:, self._offset :] = everybody
         rewards[:, self._offset + self._who] = felt
@@ -471,15 +471,18 @@ class Society(Game[SocietyState]):
                 at += count
         return memory
 
-    def _nearby(self, inner: Any) -> Array | None:
+    def _felt(self, raw: Array, extrinsic: Array, types: Array, inner: Any) -> Array:
+        """(B, n) what citizens feel; who is near whom is only asked where somebody got something."""
+        felt = mixed_reward(raw, extrinsic, types)
         if not self.near or self.types in ("selfish", "tax-blind"):
-            return None  # nobody's reward depends on it
-        found = getattr(self.game, "nearby", None)
-        n = len(self.citizens)
-        if found is None:
-            return np.ones((1, n, n), bool)
-        seen: Array = found(inner)
-        return seen
+            return felt  # nobody cares for others
+        rows = np.flatnonzero(raw.any(axis=1))
+        if len(rows):
+            found = getattr(self.game, "nearby", None)
+            n = len(self.citizens)
+            seen = np.ones((1, n, n), bool) if found is None else found(take(inner, rows))
+            felt[rows] = mixed_reward(raw[rows], extrinsic[rows], types[rows], seen)
+        return felt
 
     # -- what is seen and known ----------------------------------------------------------------------------------------
 
