@@ -221,7 +221,6 @@ def draw_rounds(figure: Any, results: Mapping[str, Sequence[Record]]) -> None:
             ax.legend(fontsize=6, frameon=False)
     for ax in axes[1]:
         ax.set_xlabel("round", fontsize=8)
-    figure.tight_layout()
 
 
 def save_picture(path: Path, records: Sequence[Record]) -> bool:
@@ -231,7 +230,7 @@ def save_picture(path: Path, records: Sequence[Record]) -> bool:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    figure = Figure(figsize=(9.0, 6.0))
+    figure = Figure(figsize=(9.0, 6.0), layout="constrained")
     FigureCanvasAgg(figure)
     draw_rounds(figure, {"rounds": records})
     figure.savefig(path, dpi=120)

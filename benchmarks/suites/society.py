@@ -391,7 +391,6 @@ def draw_carry_over(figure: Any, results: Any) -> None:
     ax.set_xlabel("tax rate")
     ax.set_ylabel("apples per player and round")
     ax.legend(frameon=False, fontsize=8)
-    figure.tight_layout()
 
 
 def draw_disclosure(figure: Any, results: Any) -> None:
@@ -409,7 +408,6 @@ def draw_disclosure(figure: Any, results: Any) -> None:
     ax.set_xlabel("probability that a bidder learns the value")
     ax.set_ylabel("revenue")
     ax.legend(frameon=False, fontsize=8)
-    figure.tight_layout()
 
 
 # -- the suite ---------------------------------------------------------------------------------------------------------
