@@ -351,7 +351,7 @@ def _trained(
 
 def _names(society: Society) -> list[str]:
     """Metrics of a society's rounds."""
-    kinds = [f"welfare.{name}" for name in society._objectives.every]
+    kinds = [f"welfare.{name}" for name in society.welfare_functions]
     labels = [_word(label) for label in society.labels]
     goals = [_word(name) for name in society.objectives]
     told = [f"told.{_word(fact)}" for fact in society.told]

@@ -78,10 +78,12 @@ def test_the_median_voters_rate_wins_every_pairwise_vote():
 def test_played_rounds_give_the_utilities_of_the_theory():
     for own_share in (False, True):
         game = walras.make("walras/LabourTax-v0", own_share=own_share, objective="egalitarian")
-        rate = labour.best_rate(WAGES, "egalitarian", game.share)
+        rate = labour.best_rate(WAGES, "egalitarian", game.counted_share)
         played = walras.play(game, "equilibrium", batch=2, seed=0)
         np.testing.assert_allclose(played.state.policy[:, 0], rate, atol=1e-6)
-        np.testing.assert_allclose(played.state.last_utility[0], labour.utilities(WAGES, rate, game.share), atol=1e-5)
+        np.testing.assert_allclose(
+            played.state.last_utility[0], labour.utilities(WAGES, rate, game.counted_share), atol=1e-5
+        )
     voted = walras.make("walras/LabourTax-v0", vote={"rule": "median", "over": "policy"})
     np.testing.assert_allclose(walras.play(voted, "equilibrium", batch=1, seed=0).state.policy, 0.125, atol=1e-6)
 
@@ -157,7 +159,7 @@ def test_tie_breaks_and_learning_followers_of_the_escape_room():
 def test_a_cap_restores_the_welfare_that_a_free_platform_loses_and_the_median_voter_wants_it():
     society = FeeCap("harmonic")
     free, capped = society.answer(1.0), society.answer(0.95)
-    assert free.welfare == 6078.0 and capped.welfare == 11000.0 == society._joining.ideal
+    assert free.welfare == 6078.0 and capped.welfare == 11000.0 == society.joining.ideal
     voted = FeeCap("harmonic", vote={"rule": "median", "over": "policy"})
     run = Rounds(voted, None, Seats(voted), seed=0)
     run.round()
@@ -171,7 +173,7 @@ def test_answers_to_a_cap_are_equilibria_that_earn_the_platform_most():
         answer = society.answer(cap)
         assert answer.fee <= cap + 1e-12
         number = int("".join(map(str, answer.joined)), 2)
-        assert number in society._joining.pure(society._joining.optimistic(cap).fee)
+        assert number in society.joining.pure(society.joining.optimistic(cap).fee)
         assert answer.earned.sum() == pytest.approx(answer.welfare)
     best = max(society.caps, key=lambda cap: society.answer(cap).earned[0])
     assert society.answer(best).earned[0] == pytest.approx(15.0)

@@ -205,10 +205,10 @@ class Rounds:
             "income": state.last_income.mean(axis=0), "revenue": np.array(state.last_revenue.mean()),
             "ballots": np.zeros(0) if ballots is None else np.asarray(ballots, np.float64).mean(axis=(0, 1)),
         }  # fmt: skip
-        for name, welfare in society._objectives.every.items():
+        for name, welfare in society.welfare_functions.items():
             row[f"welfare.{name}"] = np.array(welfare(state.last_utility).mean())
         for fact in society.told:
-            value = society._told(state.inner, fact)
+            value = society.reading(state.inner, fact)
             if value.shape[1] == 1:
                 row[f"facts.{fact}"] = np.array(value.mean())
         self._rows.append({name: np.asarray(value, np.float64) for name, value in row.items()})
@@ -219,8 +219,10 @@ class Rounds:
         n = len(utility)
         points = np.concatenate([utility + step * np.eye(n), utility - step * np.eye(n)])
         state = self.arena.state
-        blank = state._replace(facts=np.zeros((2 * n, state.facts.shape[1])), episodes=np.ones(2 * n, np.int64))
-        values = self.society._objectives.of(points, np.zeros(2 * n), blank) @ weights
+        blank = state._replace(
+            revenue=np.zeros(2 * n), facts=np.zeros((2 * n, state.facts.shape[1])), episodes=np.ones(2 * n, np.int64)
+        )
+        values = self.society.measured(blank, points) @ weights
         gradient: Array = (values[:n] - values[n:]) / (2 * step)
         return gradient
 

@@ -291,7 +291,7 @@ class LabourTax(Society):
         self._given = dict(zip(self.objectives, objectives, strict=True))
 
     @property
-    def share(self) -> float:
+    def counted_share(self) -> float:
         """What part of the lump sum workers count as their own doing."""
         return 1.0 / len(self.wages) if self.own_share else 0.0
 
@@ -304,19 +304,19 @@ class LabourTax(Society):
         if self.over == "policy":
             known |= {f"voter_{i}": Rate(float(rate)) for i, rate in enumerate(favourite(self.wages))}
         elif self.rule is None and self.grid is None:
-            known["principal"] = Rate(best_rate(self.wages, self._given[self.objective], self.share))
+            known["principal"] = Rate(best_rate(self.wages, self._given[self.objective], self.counted_share))
         return known or None
 
     def answers(self) -> Mapping[str, Policy]:
         """Workers answer the rate they see."""
-        return {} if self.game.grid is not None else {"worker": Worker(self.share)}  # type: ignore[attr-defined]
+        return {} if self.game.grid is not None else {"worker": Worker(self.counted_share)}  # type: ignore[attr-defined]
 
     def truths(self) -> tuple[Truth, ...]:
         """Best rates and what they bring, per round."""
         known = []
         for name, given in self._given.items():
-            rate = best_rate(self.wages, given, self.share)
-            value = float(as_welfare(given, cut=True)(utilities(self.wages, rate, self.share)))
+            rate = best_rate(self.wages, given, self.counted_share)
+            value = float(as_welfare(given, cut=True)(utilities(self.wages, rate, self.counted_share)))
             known.append(Truth(f"best rate, {name}", rate, "optimum", _SOURCE))
             known.append(Truth(f"largest {name} welfare per round", value, "optimum", _SOURCE))
         if not self.own_share:

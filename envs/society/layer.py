@@ -525,10 +525,11 @@ class Society(Game[SocietyState]):
         length = self.steps or self.game.horizon or 1
         shares = [treasury, np.minimum(state.step / length, 1.0), state.round / self.rounds]
         parts = [state.policy, state.weights, utility, income, np.stack(shares, axis=1)]
-        parts += [self._told(state.inner, fact) for fact in self.told]
+        parts += [self.reading(state.inner, fact) for fact in self.told]
         return np.concatenate(parts, axis=1)[:, None]
 
-    def _told(self, inner: Any, fact: str) -> Array:
+    def reading(self, inner: Any, fact: str) -> Array:
+        """(B, numbers) of a fact of the game below, `"mean:<fact>"` or `"sum:<fact>"` over citizens."""
         how, _, name = fact.partition(":")
         found = np.asarray(self.fact(inner, name), np.float64)
         total: Array = found.mean(axis=1) if how == "mean" else found.sum(axis=1)
@@ -549,9 +550,14 @@ class Society(Game[SocietyState]):
         rows = [np.zeros((batch, role.size, *shapes[0])) if fact is None else fact for role, fact in found]
         return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)
 
-    def measured(self, state: SocietyState) -> Array:
-        """(B, K) all objectives of the round as it stands."""
-        return self._objectives.of(state.utility, state.revenue, state)
+    def measured(self, state: SocietyState, utility: Array | None = None) -> Array:
+        """(B, K) all objectives of the round as it stands, or as it would stand with other utilities (B, n)."""
+        return self._objectives.of(state.utility if utility is None else utility, state.revenue, state)
+
+    @property
+    def welfare_functions(self) -> Mapping[str, Welfare]:
+        """Every welfare function that is defined for so many citizens, made to be defined everywhere."""
+        return self._objectives.every
 
     def info(self, state: SocietyState, role: str) -> dict[str, Array]:
         """See the class docstring."""
@@ -571,7 +577,7 @@ class Society(Game[SocietyState]):
             "revenue": np.where(fresh[:, 0], state.last_revenue, state.revenue),
             "measures": np.where(fresh, state.last_measures, self.measured(state)),
         }
-        facts |= {f"welfare.{name}": welfare(utility) for name, welfare in self._objectives.every.items()}
+        facts |= {f"welfare.{name}": welfare(utility) for name, welfare in self.welfare_functions.items()}
         return {name: fact[:, None] for name, fact in facts.items()}
 
     def answers(self) -> Mapping[str, Policy]:
@@ -634,7 +640,7 @@ class Society(Game[SocietyState]):
                 ballot = spaces.Box(low32, high32, dtype=np.float32)
             own.append(Role("voter", n, spaces.Box(bottom.astype(np.float32), top.astype(np.float32)), ballot))
         if self.over != "policy":
-            facts = sum(self._told(self._sample, fact).shape[1] for fact in self.told)
+            facts = sum(self.reading(self._sample, fact).shape[1] for fact in self.told)
             free = 2 * n + 1
             bottom = np.concatenate(
                 [self.low, np.full(count + free, -anything), np.zeros(2), np.full(facts, -anything)]
@@ -687,7 +693,7 @@ class _Objectives:
             if name in ("revenue", "surplus"):
                 self.parts.append(name)
             elif name.startswith(("mean:", "sum:")):
-                shape = society._told(society._sample, name).shape
+                shape = society.reading(society._sample, name).shape
                 if shape[1] != 1:
                     raise ValueError(f"objectives: {name!r} has {shape[1]} numbers, one is needed")
                 self.parts.append(len(self.facts))
@@ -701,7 +707,7 @@ class _Objectives:
 
     def read(self, inner: Any) -> Array:
         """(B, F) the facts in a state of the game below."""
-        return np.concatenate([self.society._told(inner, fact) for fact in self.facts], axis=1)
+        return np.concatenate([self.society.reading(inner, fact) for fact in self.facts], axis=1)
 
     def of(self, utility: Array, revenue: Array, state: SocietyState) -> Array:
         """(B, K) for utilities (B, n), a treasury (B,), and the facts of a state."""

@@ -169,14 +169,15 @@ class FeeCap(Society):
         )  # fmt: skip
         self.caps = np.linspace(0.0, 1.0, caps)
         assert town.market is not None
-        self._joining = Joining(town.market)
+        self.joining = Joining(town.market)
+        """Equilibria of the town at every fee."""
         self._known: dict[float, Answer] = {}
 
     def answer(self, cap: float) -> Answer:
         """What the town does under a cap, exactly (the cap to six digits)."""
         key = round(float(cap), 6)
         if key not in self._known:
-            found = self._joining.optimistic(Fraction(key).limit_denominator(1_000_000))
+            found = self.joining.optimistic(Fraction(key).limit_denominator(1_000_000))
             town = self.game
             assert isinstance(town, Town)
             joined = np.zeros(town.sellers, np.int64)
@@ -215,7 +216,7 @@ class FeeCap(Society):
             Truth("welfare per round without a cap", free.welfare, "equilibrium", source),
             Truth("welfare per round at the best cap", best.welfare, "optimum", source),
             Truth("platform's revenue per round without a cap", float(free.earned[0]), "optimum", source),
-            Truth("welfare per round if all could trade with all", float(self._joining.ideal), "optimum", "matching"),
+            Truth("welfare per round if all could trade with all", float(self.joining.ideal), "optimum", "matching"),
         )
 
 
@@ -272,5 +273,5 @@ class _Seller:
         known = self.society.answer(cap)
         if abs(known.fee - fee) < 1e-5:
             return int(known.joined[self.number])
-        found = self.society._joining.select(Fraction(fee).limit_denominator(100_000), "optimistic")
+        found = self.society.joining.select(Fraction(fee).limit_denominator(100_000), "optimistic")
         return 1 if found is None else int(self.number in found.joined)
