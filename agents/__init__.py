@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from walras.agents.best_response import BestResponse, exploitability
+    from walras.agents.class_network import ClassPolicy
     from walras.agents.designers import DESIGNERS, Designer
     from walras.agents.files import load_policy
+    from walras.agents.harvest import Restraint
     from walras.agents.network import NetworkPolicy
     from walras.agents.scripted import Constant, Shade, TitForTat, constant, shade, tit_for_tat, truthful, zero
     from walras.agents.strategy import TabularStrategy
@@ -25,9 +27,11 @@ __all__ = [
     "DESIGNERS",
     "AgentEntry",
     "BestResponse",
+    "ClassPolicy",
     "Constant",
     "Designer",
     "NetworkPolicy",
+    "Restraint",
     "Shade",
     "TabularPolicy",
     "TabularStrategy",
@@ -119,6 +123,20 @@ AGENTS: dict[str, AgentEntry] = {
     "network": AgentEntry(
         f"{_HERE}.network:NetworkPolicy", "policy", "trained network, without torch", "all (trained by ppo)", "verified"
     ),
+    "restraint": AgentEntry(
+        f"{_HERE}.harvest:restraint",
+        "seat",
+        "eats apples with enough ripe neighbours only",
+        "Commons Harvest",
+        "verified",
+    ),
+    "class-network": AgentEntry(
+        f"{_HERE}.class_network:ClassPolicy",
+        "policy",
+        "trained network on views of classes, without torch",
+        "all with Discrete actions (trained by shared-ppo)",
+        "verified",
+    ),
     "posted-price": AgentEntry(
         f"{_HERE}.designers:PostedPrice", "designer", "take it or leave it", "auctions", "verified"
     ),
@@ -146,8 +164,10 @@ AGENTS: dict[str, AgentEntry] = {
 
 _WHERE = {
     "best_response": ("BestResponse", "exploitability"),
+    "class_network": ("ClassPolicy",),
     "designers": ("DESIGNERS", "Designer"),
     "files": ("load_policy",),
+    "harvest": ("Restraint",),
     "network": ("NetworkPolicy",),
     "strategy": ("TabularStrategy",),
     "scripted": ("Constant", "Shade", "TitForTat", "constant", "shade", "tit_for_tat", "truthful", "zero"),

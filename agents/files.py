@@ -17,9 +17,10 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
         FileNotFoundError: if there is no such file.
         ValueError: if the file holds something else, or is damaged.
     """
-    from walras.agents import network, strategy, tabular
+    from walras.agents import class_network, network, strategy, tabular
 
     kinds: dict[str, Callable[[Any], Policy]] = {
+        class_network.KIND: class_network.ClassPolicy.load,
         network.KIND: network.NetworkPolicy.load,
         tabular.KIND: tabular.TabularPolicy.load,
         strategy.KIND: strategy.TabularStrategy.load,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from walras.algorithms.platforms.penalised import penalised_matching
     from walras.algorithms.ppo import PPOSettings, Trained, train_ppo, train_self_play
     from walras.algorithms.regret_matching import RegretMatching, bid_distance
+    from walras.algorithms.shared_ppo import SharedPPO, SharedPPOSettings, SharedTrained, train_shared
 
 __all__ = [
     "ALGORITHMS",
@@ -25,6 +26,9 @@ __all__ = [
     "Introducer",
     "PPOSettings",
     "RegretMatching",
+    "SharedPPO",
+    "SharedPPOSettings",
+    "SharedTrained",
     "Trained",
     "bid_distance",
     "keep_world",
@@ -36,6 +40,7 @@ __all__ = [
     "search_introductions",
     "train_ppo",
     "train_self_play",
+    "train_shared",
 ]
 
 
@@ -239,6 +244,13 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         "learn",
         "runs",
     ),
+    "shared-ppo": AlgorithmEntry(
+        f"{_HERE}.shared_ppo:train_shared",
+        "all seats of a role by independent PPO with one network, on views of classes",
+        "arXiv 1707.06347; arXiv 2402.14090",
+        "learn",
+        "verified",
+    ),
     "abcs": AlgorithmEntry(
         f"{_HERE}.tabular.abcs:ABCs",
         "Q-learning where the world stands still, CFR where it answers back; games, processes and stacks",
@@ -280,6 +292,41 @@ ALGORITHMS: dict[str, AlgorithmEntry] = {
         "",
         "verified",
     ),
+    "society-rounds": AlgorithmEntry(
+        f"{_HERE}.society.rounds:live",
+        "rounds of a society: vote, design, answer, play, carry over",
+        "arXiv 2402.14090",
+        "",
+        "verified",
+    ),
+    "society-principals": AlgorithmEntry(
+        f"{_HERE}.society.principals:as_principal",
+        "principals from a record: grid, UCB, Thompson, epsilon-greedy, Gaussian process, Saez, transcript",
+        "arXiv 2410.08345; Saez (2001), Review of Economic Studies 68",
+        "",
+        "verified",
+    ),
+    "society-followers": AlgorithmEntry(
+        f"{_HERE}.society.followers:as_followers",
+        "followers of a policy: scripted, best response, no-regret, shared PPO",
+        "arXiv 2402.14090; Hart and Mas-Colell (2000)",
+        "",
+        "verified",
+    ),
+    "society-ppo": AlgorithmEntry(
+        f"{_HERE}.society.neural:train_principal",
+        "PPO in the principal's seat of a society",
+        "arXiv 1707.06347",
+        "learn",
+        "verified",
+    ),
+    "dual-rl": AlgorithmEntry(
+        f"{_HERE}.society.neural:DualRL",
+        "principal and followers learn at once, in the AI Economist's way",
+        "arXiv 2004.13332",
+        "learn",
+        "runs",
+    ),
     "best-response": AlgorithmEntry(
         "walras.agents.best_response:best_response",
         "best response and exploitability on a grid of reports",
@@ -300,6 +347,7 @@ _WHERE = {
     "platforms.optimal_introductions": ("optimal_introductions",),
     "platforms.penalised": ("penalised_matching",),
     "ppo": ("PPOSettings", "Trained", "train_ppo", "train_self_play"),
+    "shared_ppo": ("SharedPPO", "SharedPPOSettings", "SharedTrained", "train_shared"),
     "regret_matching": ("RegretMatching", "bid_distance"),
 }
 

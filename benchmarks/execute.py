@@ -41,6 +41,9 @@ _EXTRAS = {
     "matplotlib": "report",
     "jinja2": "report",
     "ray": "ray",
+    "sklearn": "society",
+    "pref_voting": "voting",
+    "nashpy": "voting",
 }
 
 

@@ -13,7 +13,7 @@
 
 A seat is filled by a policy's name or by a file that a learner saved; seats not mentioned play the equilibrium where
 the game knows one, else uniformly at random. A scenario runs as a suite of one case, so it is stored, resumed and
-tabulated like every other measurement.
+tabulated like every other measurement. A file with a table `[society]` is one of `walras.benchmarks.society_scenario`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 
 from walras.benchmarks.runner import Chosen
+from walras.benchmarks.society_scenario import SocietyScenario, from_entries
 from walras.benchmarks.suite import Case, Metric, Outcome, Progress, Suite
-from walras.envs.game import Game
+from walras.envs.game import Game, Truth
 from walras.envs.play import play
 from walras.envs.registry import make
 from walras.envs.seats import fill_seats
@@ -84,6 +85,10 @@ class Scenario:
             raise ValueError(f"parameters: {error}") from error
         fill_seats(game, _policies(self.seats))
 
+    def truths(self) -> tuple[Truth, ...]:
+        """What the game knows about itself."""
+        return make(self.game, **self.parameters).truths()
+
     def suite(self) -> Chosen:
         """The scenario as a suite of one case, ready for `run_suites`."""
         game = make(self.game, **self.parameters)
@@ -102,8 +107,8 @@ class Scenario:
         return Chosen(suite, json.dumps(suite.to_dict()), (case,))
 
 
-def load_scenario(path: str | Path) -> Scenario:
-    """Read a scenario file; nothing in it is executed.
+def load_scenario(path: str | Path) -> Scenario | SocietyScenario:
+    """Read a scenario file, of a game or (where it has a table `[society]`) of a society; nothing in it is executed.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -116,15 +121,17 @@ def load_scenario(path: str | Path) -> Scenario:
         entries = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: not a TOML file: {error}") from error
-    for name, value in entries.items():
-        if name not in _KEYS:
-            raise ValueError(f"{file}: unknown entry {name!r}; known are {sorted(_KEYS)}")
-        if not isinstance(value, _KEYS[name]):
-            raise ValueError(f"{file}: {name} must be a {_KEYS[name].__name__}, got {value!r}")
+    name = re.sub(r"[^A-Za-z0-9._+-]", "-", file.stem).lstrip("._+-") or "scenario"
+    if "society" in entries:
+        return from_entries(name, entries, file)
+    for key, value in entries.items():
+        if key not in _KEYS:
+            raise ValueError(f"{file}: unknown entry {key!r}; known are {sorted(_KEYS)}")
+        if not isinstance(value, _KEYS[key]):
+            raise ValueError(f"{file}: {key} must be a {_KEYS[key].__name__}, got {value!r}")
     if "game" not in entries:
         raise ValueError(f"{file}: the entry 'game' is missing")
     entries["seats"] = {seat: _located(who, seat, file) for seat, who in entries.get("seats", {}).items()}
-    name = re.sub(r"[^A-Za-z0-9._+-]", "-", file.stem).lstrip("._+-") or "scenario"
     try:
         return Scenario(name, **entries)
     except (ValueError, TypeError, FileNotFoundError) as error:

@@ -259,3 +259,77 @@ register(
     source=_MATCHING,
     status="verified",
 )
+
+_SOCIETY = "walras.envs.society"
+_SED = "arXiv 2402.14090"
+
+register(
+    "walras/CommonsHarvest-v0",
+    f"{_SOCIETY}.commons:CommonsHarvest",
+    title="a common orchard that can be eaten bare",
+    source=f"Melting Pot 2.4, commons_harvest__open; {_SED}",
+    status="verified",
+)
+register(
+    "walras/FixedSpawnHarvest-v0",
+    f"{_SOCIETY}.commons:CommonsHarvest",
+    kwargs={"level": "open-fixed", "zap": False, "order": "last-first"},
+    title="the same with fixed first places and without beams",
+    source="arXiv 2410.08345",
+    status="verified",
+)
+register(
+    "walras/TaxCommons-v0",
+    f"{_SOCIETY}.layer:Society",
+    kwargs={
+        "game": "walras/CommonsHarvest-v0",
+        "levers": [{"lever": "period-tax", "edges": [10, 20], "period": 50}],
+        "objectives": ["utilitarian", "egalitarian"],
+        "vote": "mean-threshold",
+        "rounds": 2,
+        "steps": 100,
+        "design_every": 50,
+        "carry_over": True,
+        "types": "random",
+        "told": ["mean:ripe"],
+        "grid": 11,
+    },
+    title="apples under voted bracket taxes: vote, design, play, carry over",
+    source=f"{_SED}; rewards of the principal are ours",
+    status="runs",
+)
+register(
+    "walras/LabourEconomy-v0",
+    f"{_SOCIETY}.labour:LabourEconomy",
+    title="people with different wages choose how much to work",
+    source="Meltzer and Richard (1981), Journal of Political Economy 89",
+    status="verified",
+)
+register(
+    "walras/LabourTax-v0",
+    f"{_SOCIETY}.labour:LabourTax",
+    title="work under a flat tax with a lump sum, best rates known",
+    source="Meltzer and Richard (1981); derived here",
+    status="verified",
+)
+register(
+    "walras/EscapeRoom-v0",
+    f"{_SOCIETY}.escape:EscapeRoom",
+    title="five players, three levers, a door",
+    source="arXiv 2410.08345",
+    status="verified",
+)
+register(
+    "walras/EscapeIncentives-v0",
+    f"{_SOCIETY}.escape:EscapeIncentives",
+    title="the same with a principal who pays for places",
+    source="arXiv 2410.08345",
+    status="verified",
+)
+register(
+    "walras/FeeCap-v0",
+    f"{_SOCIETY}.regulation:FeeCap",
+    title="a cap on a platform's fee, set or voted",
+    source="arXiv 2309.08781; votes are ours",
+    status="verified",
+)

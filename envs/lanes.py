@@ -125,6 +125,20 @@ class LaneRandom(np.random.Generator):
         return _restore, (tuple(self._clock), self.stream, self._call)
 
 
+def part(rng: np.random.Generator, index: Any = None, fork: int = 0) -> np.random.Generator:
+    """A generator for some lanes of `rng`, with numbers of its own: for games that step another game inside.
+
+    Args:
+        rng: a `LaneRandom`; any other generator, which knows no lanes, is given back as it is.
+        index: the lanes; `None`: all.
+        fork: which of the generators beside `rng` itself, in [0, 2**12): calls of one do not move another's.
+    """
+    if not isinstance(rng, LaneRandom):
+        return rng
+    at = rng._clock if index is None else Clock(*(word[index] for word in rng._clock))
+    return LaneRandom(at, rng.stream + ((fork + 1) << 20))
+
+
 def _restore(words: tuple[Words, Words, Words, Words], stream: int, call: int) -> LaneRandom:
     rng = LaneRandom(Clock(*words), stream)
     rng._call = call

@@ -28,6 +28,7 @@ _named: dict[str, str | PolicyFactory] = {
     "truthful": "walras.agents.scripted:truthful",
     "best-response": "walras.agents.best_response:best_response",
     "zero": "walras.agents.scripted:zero",
+    "restraint": "walras.agents.harvest:restraint",
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from walras.envs.lanes import WORLD, Clock, LaneRandom, clock
+from walras.envs.lanes import WORLD, Clock, LaneRandom, clock, part
 
 WORD = st.integers(0, 2**32 - 2)
 
@@ -214,3 +214,12 @@ def test_neighbours_are_uncorrelated():
     for name, (a, b) in pairs.items():
         assert abs(stats.pearsonr(a, b).statistic) < 4.5 / np.sqrt(len(a)), name
         assert abs(stats.pearsonr((a - 0.5) ** 2, (b - 0.5) ** 2).statistic) < 4.5 / np.sqrt(len(a)), name
+
+
+def test_a_part_of_the_lanes_draws_what_these_lanes_draw_in_numbers_of_its_own():
+    whole = LaneRandom(clock(5, 6))
+    first, second = part(whole, fork=0).random((6, 3)), part(whole, fork=1).random((6, 3))
+    np.testing.assert_array_equal(part(whole, np.array([1, 4]), fork=1).random((2, 3)), second[[1, 4]])
+    assert len(np.unique(np.concatenate([whole.random((6, 3)), first, second]))) == 54
+    plain = np.random.default_rng(0)
+    assert part(plain, np.array([0])) is plain

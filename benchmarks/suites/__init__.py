@@ -28,6 +28,9 @@ _ENTRIES: dict[str, str] = {
     "regret-nets": "walras.benchmarks.suites.regret_nets:SUITE",
     "platform-matching": "walras.benchmarks.suites.platform_matching:SUITE",
     "yao": "walras.benchmarks.suites.yao:SUITE",
+    "society-harvest": "walras.benchmarks.suites.society_harvest:SUITE",
+    "harvest-speed": "walras.benchmarks.suites.harvest_speed:SUITE",
+    "society": "walras.benchmarks.suites.society:SUITE",
     "bench-selftest": "walras.benchmarks.suites.selftest:SUITE",
 }
 

@@ -77,13 +77,15 @@ def play(scenario: Given, *, json: Flag = False, out: Path = Path("out/play"), j
     from walras.benchmarks.display import choose as choose_display
     from walras.benchmarks.runner import run_suites
     from walras.benchmarks.scenario import load_scenario
+    from walras.benchmarks.scratch import kept_in
+    from walras.benchmarks.society_scenario import SocietyScenario, save_picture
     from walras.benchmarks.store import Store, StoreError
     from walras.benchmarks.table import as_table, build_rows, case_records, to_json
 
     try:
         found = load_scenario(scenario)
         chosen = found.suite()
-        with Store(out / found.name) as store:
+        with Store(out / found.name) as store, kept_in(out / found.name / "unfinished"):
             summary = run_suites([chosen], store, jobs=jobs, display=choose_display())
             (case,) = chosen.cases
             records = case_records(store, chosen.suite.name, case, seeds=found.seeds)
@@ -94,9 +96,15 @@ def play(scenario: Given, *, json: Flag = False, out: Path = Path("out/play"), j
         print(to_json(rows))
     else:
         benches.print_table(as_table(rows))
-        for truth in walras.make(found.game, **found.parameters).truths():
+        for truth in found.truths():
             print(f"{truth.kind}: {truth.name} = {truth.value:.6g}   ({truth.source})")
         print(f"results in {store.path}", file=sys.stderr)
+    done = [record for record in records if record.status == "done"]
+    remains = out / found.name / "unfinished"
+    if remains.is_dir() and not any(remains.iterdir()):
+        remains.rmdir()
+    if isinstance(found, SocietyScenario) and done and save_picture(out / found.name / "rounds.png", done):
+        print(f"rounds drawn in {out / found.name / 'rounds.png'}", file=sys.stderr)
     if summary.failed:
         print(summary.failed[0].error, file=sys.stderr)
     return 130 if summary.interrupted else 1 if summary.failed else 0
