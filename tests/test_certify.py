@@ -416,3 +416,13 @@ def test_the_certifier_knows_nothing_of_those_who_make_mechanisms() -> None:
             seen |= {name for name in names if name and name.startswith("walras")}
     assert "walras.envs.auctions.simplex_menus" in seen
     assert not [name for name in seen if not name.startswith("walras.envs.")]
+
+
+def test_code_whose_class_bears_the_name_of_a_theorem_is_searched_like_any_other_code() -> None:
+    fake = type(
+        "VCG", (FirstPrice,), {"truthful": True, "outcome": lambda self, bids: Outcome(0 * bids + 1, 0 * bids[..., 0])}
+    )
+    assert certify(VCG()).status == "certified"
+    found = certify(fake(), **BOX)
+    assert found.status == "refuted" and found.counterexample is not None
+    assert found.counterexample.promise == "feasible"

@@ -36,6 +36,7 @@ __all__ = [
     "UNDECIDED",
     "Certificate",
     "Counterexample",
+    "certifier_of",
     "certify",
 ]
 
@@ -64,6 +65,12 @@ PROGRAM = f"{_HERE}.program:certify_program"
 """Who searches mechanisms of other classes, and functions, for counterexamples."""
 
 
+def certifier_of(mechanism: Any) -> str | None:
+    """The entry of `CERTIFIERS` for a mechanism; None for code, also where its class bears the name of a listed one."""
+    kind = type(mechanism)
+    return CERTIFIERS.get(kind.__name__) if kind.__module__.startswith("walras.envs.auctions.") else None
+
+
 def certify(mechanism: Any, **settings: Any) -> Certificate:
     """Decide about a mechanism.
 
@@ -78,7 +85,7 @@ def certify(mechanism: Any, **settings: Any) -> Certificate:
         TypeError: what was given is neither, or the certifier does not know a setting or lacks one.
     """
     name = type(mechanism).__name__
-    entry = CERTIFIERS.get(name)
+    entry = certifier_of(mechanism)
     if entry is None:
         if not callable(mechanism):
             raise TypeError(f"mechanism: {name} has no certifier; known are {sorted(CERTIFIERS)}, and code")
