@@ -17,7 +17,9 @@ from walras.envs.auctions import kuhn
 from walras.envs.auctions.certify import whole
 from walras.envs.auctions.mechanisms import AMA, VCG, CoinMixture, FirstPrice, OutcomeTable
 from walras.envs.auctions.node_menus import node_menus
+from walras.envs.auctions.priors import prior
 from walras.envs.auctions.simplex_menus import SimplexMenus, tabulate_menus
+from walras.envs.auctions.simplex_revenue import integrated_revenue
 from walras.envs.auctions.tables import check_dyadic, dyadic
 
 BUNDLES = np.array(list(itertools.product((0.0, 1.0), repeat=2)))
@@ -186,3 +188,14 @@ def test_a_mixture_is_the_mean_over_the_coin() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             CoinMixture(mechanisms, weights)
+
+
+def test_options_listed_twice_are_paid_for_once_in_integrated_revenue() -> None:
+    prices = np.array([0.0, 0.5, 0.5, 1.0])
+    once, twice = (
+        SimplexMenus(np.zeros((2, 2)), np.ones((2, 2)), BUNDLES[rows], np.tile(prices[rows], (2, 4, 1)), 1)
+        for rows in ([0, 1, 2, 3], [0, 1, 1, 2, 3, 3])
+    )
+    values = prior("uniform01", 2, 2)
+    assert integrated_revenue(once, values).mean == pytest.approx(1.0, abs=1e-12)
+    assert integrated_revenue(twice, values).mean == pytest.approx(1.0, abs=1e-12)

@@ -67,6 +67,8 @@ def _integrated(mechanism: SimplexMenus, points: int) -> float:
     from walras.envs.auctions.polygon_kernels import uniform_revenues
 
     weight_on, weights = triangle_points(points)
+    options, place = np.unique(mechanism.options, axis=0, return_inverse=True)
+    alike = [np.flatnonzero(place.ravel() == k) for k in range(len(options))]  # of these the cheapest counts
     total = 0.0
     for i in range(2):
         finest = max((entry.level for entry in mechanism.surcharges[i]), default=0)
@@ -77,9 +79,9 @@ def _integrated(mechanism: SimplexMenus, points: int) -> float:
             places = (weight_on @ part).reshape(-1, 2)
             bids = np.zeros((len(places), 2, 2))
             bids[:, 1 - i] = low + (high - low) * places
-            earned = uniform_revenues(
-                np.ascontiguousarray(mechanism.price(bids, i)), mechanism.options, mechanism.low[i], mechanism.high[i]
-            )
+            prices = mechanism.price(bids, i)
+            least = np.stack([prices[:, same].min(axis=1) for same in alike], axis=1)
+            earned = uniform_revenues(least, options, mechanism.low[i], mechanism.high[i])
             total += float((earned.reshape(len(part), -1) @ weights).sum()) / len(corners)
     return total
 
