@@ -137,3 +137,10 @@ def test_bad_utility_tables_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             UtilityTable(*arguments)
+
+
+def test_slopes_beyond_63_bits_do_not_wrap_around_into_probabilities() -> None:
+    utilities = np.zeros((1, 1, 8193))
+    utilities[0, 0, -1] = 2.0**50  # a slope of 2^64 units: nothing, in 64 bits
+    table = UtilityTable(np.zeros((1, 1)), np.ones((1, 1)), utilities, 8192, bits=1)
+    assert certify(table).status == "refuted"

@@ -91,7 +91,10 @@ def _facets(grid: int, items: int) -> Array:
 
 
 def _slopes(mechanism: UtilityTable) -> Array:
-    """Rises (n, rows, S, m) of the utility per cell along each item, in units of 2^-bits."""
+    """Rises (n, rows, S, m) of the utility over the whole box along each item, in units of 2^-bits.
+
+    Python integers where int64 might not hold them.
+    """
     g, m = mechanism.grid, mechanism.items
     order = kuhn.orders(m)[np.arange(kuhn.count(g, m)) % len(kuhn.orders(m))]
     whole = np.ldexp(mechanism.utilities, mechanism.bits).astype(np.int64)
@@ -100,7 +103,8 @@ def _slopes(mechanism: UtilityTable) -> Array:
     rise = np.diff(whole[:, :, (corners * stride).sum(axis=-1)], axis=-1)
     result = np.empty_like(rise)
     np.put_along_axis(result, np.broadcast_to(order, rise.shape), rise, axis=-1)
-    return result * g
+    largest = int(np.abs(result).max(initial=0)) * g
+    return result * g if largest < 2**62 else result.astype(object) * g
 
 
 def _limits(mechanism: UtilityTable) -> Array:
