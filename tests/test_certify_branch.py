@@ -67,3 +67,14 @@ def test_it_agrees_with_the_exact_certifier() -> None:
         enclosure = LipschitzMenus(menus, menus.low, menus.high, np.stack([constants, constants]))
         assert certify(menus).status == status
         assert certify(enclosure).status == status
+
+
+def test_menus_without_a_free_null_option_have_no_enclosure() -> None:
+    class Forced(Dear):
+        def menus(self, bids: Any) -> Menu:
+            items, prices = super().menus(bids)
+            return Menu(items[:, :, 1:], prices[:, :, 1:])
+
+    box = np.zeros((2, 2)), np.ones((2, 2))
+    with pytest.raises(ValueError, match="option 0 of every menu must be null"):
+        certify(LipschitzMenus(Forced(0.1, 2), *box, 2.0))

@@ -89,11 +89,19 @@ class LipschitzMenus(Enclosure):
     constants: Any
 
     def bounds(self, bidder: int, low: Array, high: Array) -> MenuBounds:
-        """The menu at the centre, give or take."""
+        """The menu at the centre, give or take.
+
+        Raises:
+            ValueError: the first option is not null and free there, or options are not the same for all reports.
+        """
         middle, reach = 0.5 * (low + high), 0.5 * (high - low).max(axis=(1, 2), initial=0.0)
         bids = np.insert(middle, bidder, np.asarray(self.low, dtype=np.float64)[bidder], axis=1)
         menu = self.mechanism.menus(bids)
         items, prices = menu.items[:, bidder], menu.prices[:, bidder]
+        if items[:, 0].any() or prices[:, 0].any():
+            raise ValueError("mechanism: option 0 of every menu must be null (no item, price 0)")
+        if np.any(items != items[:1]):
+            raise ValueError("mechanism: its options must be the same for all reports")
         constants = np.broadcast_to(
             np.asarray(self.constants, dtype=np.float64), (len(self.low), *([items.shape[1]] * 2))
         )
