@@ -426,3 +426,13 @@ def test_code_whose_class_bears_the_name_of_a_theorem_is_searched_like_any_other
     found = certify(fake(), **BOX)
     assert found.status == "refuted" and found.counterexample is not None
     assert found.counterexample.promise == "feasible"
+
+
+def test_a_mixture_with_code_in_it_is_searched_on_the_box_that_is_given(tmp_path: Path) -> None:
+    mixture = CoinMixture.even(VCG(), FirstPrice())
+    found = certify(mixture, **BOX)
+    assert found.status == "refuted" and [part.status for part in found.parts] == ["certified", "refuted"]
+    path = tmp_path / "mixture.json"
+    save_mechanism(path, mixture)
+    assert main(["certify", str(path)]) == 3
+    assert main(["certify", str(path), "--bidders", "2", "--items", "2"]) == 1

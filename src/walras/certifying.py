@@ -48,13 +48,13 @@ def certify(
         seed: Of the search, for code.
     """
     from walras.agents.storage import write_whole
-    from walras.envs.auctions.certify import certifier_of
     from walras.envs.auctions.certify import certify as decide
+    from walras.envs.auctions.certify import needs_box
 
     try:
         found = _find(mechanism)
         settings: dict[str, Any] = {"robust": not ties}
-        if certifier_of(found) is None:
+        if needs_box(found):
             n, m = (getattr(found, name, None) if given is None else given for name, given in _sizes(bidders, items))
             if n is None or m is None:
                 raise ValueError("bidders, items: both are needed for a mechanism known as code alone")

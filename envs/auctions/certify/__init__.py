@@ -38,6 +38,7 @@ __all__ = [
     "Counterexample",
     "certifier_of",
     "certify",
+    "needs_box",
 ]
 
 _HERE = "walras.envs.auctions.certify"
@@ -69,6 +70,13 @@ def certifier_of(mechanism: Any) -> str | None:
     """The entry of `CERTIFIERS` for a mechanism; None for code, also where its class bears the name of a listed one."""
     kind = type(mechanism)
     return CERTIFIERS.get(kind.__name__) if kind.__module__.startswith("walras.envs.auctions.") else None
+
+
+def needs_box(mechanism: Any) -> bool:
+    """Whether `certify` must be told the box of the values: for code, and for mixtures with code in them."""
+    if isinstance(mechanism, CoinMixture):
+        return any(needs_box(part) for part in mechanism.mechanisms)
+    return certifier_of(mechanism) is None
 
 
 def certify(mechanism: Any, **settings: Any) -> Certificate:

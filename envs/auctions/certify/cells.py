@@ -203,7 +203,8 @@ class _Tables:
             return Fraction(1), [Fraction(x, 1 << self.mechanism.bits) for x in low]
         value, _, weights = solve_game(game)
         self.counts[0] += 1
-        if value <= -self.margin or (not self.robust and value <= 0 and never_with_ties(game, (k,))):
+        never = not self.robust and (value < 0 or (value == 0 and never_with_ties(game, (k,))))
+        if value <= -self.margin or never:
             self.counts[1] += 1
             return None
         total, columns = sum(weights), len(corners)

@@ -69,7 +69,9 @@ class Report:
         value, _, weights = solve_game(game)
         if value <= -self.margin:
             self.weights += 1
-        elif not self.robust and value <= 0 and never_with_ties(game, chosen):
+        elif not self.robust and value < 0:
+            self.weights += 1
+        elif not self.robust and value == 0 and never_with_ties(game, chosen):
             self.ties += 1
         else:
             self.left += 1

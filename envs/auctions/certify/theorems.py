@@ -137,10 +137,11 @@ def _where_chosen(mechanism: AMA, t: int) -> tuple[tuple[Fraction, ...], ...] | 
 
 
 def certify_mixture(mechanism: CoinMixture, **settings: object) -> Certificate:
-    """A mixture by a public coin holds its promises when every part does; settings go to the parts that take them."""
-    from walras.envs.auctions.certify import certify
+    """A mixture by a public coin holds its promises when every part does; the box of the values is for code alone."""
+    from walras.envs.auctions.certify import certify, needs_box
 
-    parts = tuple(certify(part, **settings) for part in mechanism.mechanisms)
+    common = {name: entry for name, entry in settings.items() if name in ("robust", "progress")}
+    parts = tuple(certify(part, **(settings if needs_box(part) else common)) for part in mechanism.mechanisms)
     status = next((s for s in (REFUTED, UNDECIDED) if any(part.status == s for part in parts)), CERTIFIED)
     method = "every part: the coin is tossed before the bids"
     reason, example, undecided = "", None, 0.0
