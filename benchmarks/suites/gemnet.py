@@ -295,6 +295,7 @@ _KEPT: dict[str, tuple[Cost, int]] = {"2x2": ("seconds", 1_000)}
 _FEES: dict[str, dict[str, Any]] = {
     "unit-2x2": {"grid": 16, "iterations": 4000},
     "3x2": {"grid": 4, "iterations": 2500},
+    "2x3": {"grid": 8, "iterations": 2500},
 }
 _NEEDS = ("torch",)
 
