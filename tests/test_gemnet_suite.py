@@ -11,6 +11,7 @@ from walras.agents.mechanism_files import about
 from walras.agents.trained import trained, trained_names
 from walras.algorithms.auctions.gemnet import DESIGNS
 from walras.benchmarks.suites import gemnet
+from walras.cli import main
 from walras.envs.auctions.certify import certify, digest
 from walras.envs.auctions.simplex_revenue import revenue_gain
 
@@ -75,3 +76,8 @@ def test_a_row_of_interpolated_prices_is_certified_and_drawn():
     assert row["certified"] == 1.0
     assert row["revenue"] == pytest.approx(0.8707, abs=3e-4) and row["learned"] == pytest.approx(0.8709, abs=3e-4)
     assert certify(trained("gemnet-2x2")).margin > 0.0
+
+
+def test_a_design_whose_revenue_cannot_be_measured_is_refused_before_it_is_learned(tmp_path, capsys):
+    assert main(["design", "2x2", "--draws", "1", "--out", str(tmp_path / "new")]) == 2
+    assert "draws" in capsys.readouterr().err and not (tmp_path / "new").exists()

@@ -118,8 +118,8 @@ class SimplexMenus(TableMechanism):
         checked = []
         for entry in own:
             level, ids, amounts = entry
-            if isinstance(level, bool) or not isinstance(level, int | np.integer) or level < 0:
-                raise ValueError(f"{name}: a level must be a whole number of at least 0, got {level!r}")
+            if isinstance(level, bool) or not isinstance(level, int | np.integer) or not 0 <= level <= 62:
+                raise ValueError(f"{name}: a level must be a whole number from 0 to 62, got {level!r}")
             total = kuhn.count(self.grid << int(level), dimension)
             if total > 2**62:
                 raise ValueError(f"{name}: level {level} has too many simplices to be numbered ({total})")

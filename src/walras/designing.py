@@ -34,12 +34,14 @@ def design(
     from walras.agents.storage import write_whole
     from walras.algorithms.auctions.gemnet import DESIGNS
     from walras.algorithms.auctions.gemnet import design as learn
+    from walras.envs.arguments import whole
     from walras.envs.auctions.simplex_revenue import revenue
 
     stem = f"{setting}-seed{seed}"
     try:
         if setting not in DESIGNS:
             raise ValueError(f"setting: must be one of {', '.join(sorted(DESIGNS))}, got {setting!r}")
+        whole("draws", draws, 2)  # before anything is learned
         prior = DESIGNS[setting].prior
         out.mkdir(parents=True, exist_ok=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
