@@ -44,8 +44,9 @@ class Designed(NamedTuple):
     """A designed auction.
 
     Attributes:
-        mechanism: transformed.
+        mechanism: transformed, and after `earn` where the setting asks for it.
         learned: before the transform.
+        transformed: after the transform, before `earn`.
         certificate: of `mechanism`.
         work: of the transform.
         seconds: processor time of learning, transform and certificate.
@@ -53,6 +54,7 @@ class Designed(NamedTuple):
 
     mechanism: SimplexMenus
     learned: SimplexMenus
+    transformed: SimplexMenus
     certificate: Certificate
     work: tuple[Work, ...]
     seconds: tuple[float, float, float]
@@ -128,14 +130,15 @@ def design(
         setting.prior, setting.demand, setting.stages, seed=seed, checkpoint=checkpoint, progress=part(0.0, 0.8)
     )
     times.append(time.process_time())
-    mechanism, work = transform(learned, setting.order, levels=setting.levels, progress=part(0.8, 0.9))
+    transformed, work = transform(learned, setting.order, levels=setting.levels, progress=part(0.8, 0.9))
+    mechanism = transformed
     if setting.earning is not None:
-        mechanism = earn(mechanism, setting.prior, setting.order, level=setting.earning, progress=part(0.9, 0.95))
+        mechanism = earn(transformed, setting.prior, setting.order, level=setting.earning, progress=part(0.9, 0.95))
     times.append(time.process_time())
     certificate = certify(mechanism)
     times.append(time.process_time())
     first, second, third = (b - a for a, b in itertools.pairwise(times))
-    return Designed(mechanism, learned, certificate, work, (first, second, third))
+    return Designed(mechanism, learned, transformed, certificate, work, (first, second, third))
 
 
 def mixed_orders(learned: SimplexMenus, *, levels: int = 2, progress: Progress | None = None) -> CoinMixture:

@@ -29,6 +29,7 @@ from walras.envs.auctions.tables import dyadic
 from walras.envs.game import Array
 
 _TABLE = 1024  # steps of the tables of densities
+_STREAMS = 64  # seeds that one training of several stages may use
 
 
 class Stage(NamedTuple):
@@ -57,7 +58,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(16, 10_000, 2.0, (8e-4, 1e-4), (0.006, 0.0005)),
     Stage(32, 10_000, 6.0, (2e-4, 1e-5), (0.0005, 0.00005)),
 )
-"""For two bidders and two items: about four minutes on one core."""
+"""For two bidders and two items."""
 
 
 class NodePriceLearner(GradientLearner):
@@ -248,12 +249,12 @@ def learn_node_prices(
     total = sum(stage.iterations for stage in stages)
     done = 0
     for number, stage in enumerate(stages):
-        learner = NodePriceLearner(prior, demand, stage, start=mechanism, seed=seed + number, bits=bits)
+        learner = NodePriceLearner(prior, demand, stage, start=mechanism, seed=_STREAMS * seed + number, bits=bits)
         path = None if checkpoint is None else Path(checkpoint) / f"stage_{number}.safetensors"
         if path is not None and path.exists():
             learner.load(path)
         while learner.iteration_ < stage.iterations:
-            learner.fit(1_000)
+            learner.fit(250)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 learner.save(path)

@@ -72,8 +72,8 @@ def transform(
         mechanism: without surcharges.
         order: of the bidders; the first one's menus are not touched. Default: by index.
         levels: how often simplices whose prices moved are halved.
-        margin: excluded options are beaten by at least so many units of 2^-bits: the double arithmetic of the run
-            time cannot choose them.
+        margin: excluded options are beaten by at least so many units of 2^-bits. With 24 bits the doubles of the run
+            time cannot choose them then; a table of many more bits needs more units, the certifier says so.
         progress: told `(fraction, text)` now and then.
 
     Raises:

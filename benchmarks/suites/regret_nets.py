@@ -2,6 +2,7 @@
 
 Affine maximisers are searched and learned, regret networks are learned with small budgets and audited; bidders who
 learn or try misreports meet both kinds. Revenue under uniform values is exact, elsewhere from ten million fresh draws.
+The file is long because it holds one row for each rival and setting.
 """
 
 from __future__ import annotations
