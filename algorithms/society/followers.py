@@ -106,9 +106,13 @@ class _Tables(Followers):
         """Lanes that begin alike, with their common table."""
         below = self.society.game.snapshot(state.inner)
         parts = [np.asarray(field, np.float64).reshape(len(state.phase), -1) for field in below.values()]
-        keys = np.concatenate([*parts, state.policy, state.types.reshape(len(state.phase), -1)], axis=1)
-        if self.society.types in ("selfish", "tax-blind"):
-            keys = np.concatenate([*parts, state.policy], axis=1)  # the ballot does not change a round
+        parts.append(state.policy)
+        if self.society.types not in ("selfish", "tax-blind"):  # else types differ by the ballot only
+            parts.append(state.types.reshape(len(state.phase), -1))
+        annealing = max(getattr(lever, "annealing", 0) for lever in self.society.levers)
+        if annealing:  # the same policy is another one while it is phased in
+            parts.append(np.minimum(state.round, annealing)[:, None].astype(np.float64))
+        keys = np.concatenate(parts, axis=1)
         rows, which = np.unique(keys, axis=0, return_inverse=True)
         result = []
         for i in range(len(rows)):
