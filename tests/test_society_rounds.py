@@ -119,6 +119,14 @@ def test_saez_estimates_the_elasticity_from_what_it_sees():
         ({"method": "grid", "points": 1}, "points"),
         ({"method": "ucb", "explore": -1.0}, "explore"),
         ({"method": "gaussian-process", "first": 1}, "first"),
+        ({"method": "ucb", "explore": "wide"}, "explore"),
+        ({"method": "epsilon-greedy", "epsilon": 2.0}, "epsilon"),
+        ({"method": "grid", "repeats": 0}, "repeats"),
+        ({"method": "grid", "tie": "yes"}, "tie"),
+        ({"method": "thompson", "shape": 0.0}, "shape"),
+        ({"method": "saez", "elasticity": -1.0}, "elasticity"),
+        ({"method": "saez", "first": [2.0]}, "first"),
+        ({"method": "fixed", "policy": 0.3}, "policy"),
     ],
 )
 def test_wrong_principals_are_named(given, words):
@@ -323,6 +331,49 @@ def test_a_run_that_is_interrupted_after_any_round_ends_in_the_same_bits(name, t
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("rule", ["best-response", "no-regret"])
+def test_followers_at_a_table_see_a_tax_that_is_phased_in(rule, tmp_path):
+    from walras.envs.society.layer import Society
+
+    def build():
+        tax = {"lever": "period-tax", "edges": [], "period": 1, "base": "income", "annealing": 2}
+        society = Society("walras/LabourEconomy-v0", {"grid": 13}, levers=[tax], rounds=4, steps=1)
+        settings = {"rounds": 50} if rule == "no-regret" else {}
+        return society, law.Fixed((0.5,)), as_followers({"rule": rule, **settings}, society, 0)
+
+    whole = live(*build())
+
+    def halt(fraction, text):
+        raise KeyboardInterrupt
+
+    for _ in range(3):  # a resumed run has no table of the rounds before
+        with pytest.raises(KeyboardInterrupt):
+            live(*build(), checkpoint=tmp_path / "unfinished", progress=halt)
+    resumed = live(*build(), checkpoint=tmp_path / "unfinished")
+    np.testing.assert_array_equal(resumed.history.income, whole.history.income)
+    if rule == "best-response":  # effort w (1 - tau + tau / 3) at 0.05, 0.275, 0.5, 0.5, on a grid of quarters
+        tau = np.array([0.05, 0.275, 0.5, 0.5])[:, None]
+        effort = whole.history.income / np.array(WAGES)
+        np.testing.assert_allclose(effort, np.array(WAGES) * (1 - 2 / 3 * tau), atol=0.1251)
+        assert (np.diff(effort[:3, 2]) < 0).all()
+
+
+def test_what_a_principal_is_told_is_recorded_before_the_next_deal():
+    from walras.envs.society.layer import Society
+
+    facts = {}
+    for carried in (True, False):
+        society = Society(
+            "walras/CommonsHarvest-v0", {"regrowth": [0.0]}, levers=["period-tax"], told=["mean:ripe"],
+            rounds=2, steps=60, carry_over=carried,
+        )  # fmt: skip
+        lived = live(society, law.Fixed(), Seats(society, {"player": "random"}), seed=0)
+        facts[carried] = lived.history.facts["mean:ripe"]
+        eaten = lived.history.utility.sum(axis=1)  # nothing grows back: what is missing was eaten
+        np.testing.assert_allclose(facts[carried], 64 - (np.cumsum(eaten) if carried else eaten))
+    assert facts[False][0] < 64
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     game = walras.make("walras/LabourTax-v0", rounds=3)
     path = tmp_path / "unfinished"
@@ -378,6 +429,13 @@ def test_a_scenario_of_a_society_gives_rows_curves_and_a_picture(tmp_path, capsy
         (("[principal]", "[prince]"), "prince"),
         (("[principal]", '[followers]\nrule = "herd"\n[principal]'), "herd"),
         (('objective = "egalitarian"', 'vote = "borda"'), "two objectives"),
+        (("seeds = 2", 'ballots = "loud"'), "ballots"),
+        (('"grid"\npoints = 11', '"ppo"\nsteps = "many"'), "steps"),
+        (('"grid"\npoints = 11', '"ppo"\niterations = 3'), "iterations"),
+        (('"grid"\npoints = 11', '"dual-rl"\nfollower = { paces = 3 }'), "paces"),
+        (('"grid"\npoints = 11', '"dual-rl"\n[followers]\nrule = "scripted"'), "followers"),
+        (('"grid"\npoints = 11', '"ppo"\n[followers]\nrule = "best-response"'), "discrete actions"),
+        (('"grid"\npoints = 11', '"transcript"\ntranscript = "none.jsonl"'), "none.jsonl"),
     ],
 )
 def test_a_wrong_scenario_of_a_society_names_what_is_wrong(change, named, tmp_path, capsys):
