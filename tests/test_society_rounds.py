@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import walras
 from walras.algorithms.society import principals as law
@@ -20,6 +21,7 @@ from walras.algorithms.society.rounds import Rounds, live
 from walras.algorithms.society.voters import Voters
 from walras.cli import main
 from walras.envs.society.labour import best_rate, utilities
+from walras.envs.society.layer import Society
 
 WAGES = (1.0, 2.0, 3.0)
 NASH = "nash(eps=0.0)"
@@ -150,6 +152,39 @@ def test_wrong_followers_are_named(given, words):
         BestResponse(walras.make("walras/LabourTax-v0"))
 
 
+class Hunt(walras.Game[np.ndarray]):
+    """Two who hunt a stag together (3 each), or a hare each (2); who hunts the stag alone has nothing."""
+
+    horizon = 1
+
+    def __init__(self):
+        self.roles = (walras.Role("hunter", 2, spaces.Box(0.0, 1.0, (1,)), spaces.Discrete(2)),)
+
+    def initial(self, batch, rng):
+        return np.zeros(batch)
+
+    def observe(self, state, role):
+        return np.zeros((len(state), 2, 1))
+
+    def step(self, state, actions, rng):
+        stag = actions["hunter"] == 1
+        rewards = np.where(stag, np.where(stag.all(axis=1, keepdims=True), 3.0, 0.0), 2.0)
+        return state + 1, rewards
+
+    def terminal(self, state):
+        return np.zeros(len(state), bool)
+
+
+@pytest.mark.parametrize("tie_break", ["optimistic", "pessimistic"])
+def test_ties_are_broken_by_the_objective_of_each_lane(tie_break):
+    society = Society(Hunt(), levers=["subsidy"], objectives=("utilitarian", "egalitarian"))
+    state = society.under(society.initial(3, np.random.default_rng(0)), [0.0])
+    followers = BestResponse(society, tie_break)
+    followers.adapt(state._replace(weights=np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])), [0])
+    stag = followers.actions(state)["hunter_0"] == 1
+    assert stag.tolist() == ([True, False, True] if tie_break == "optimistic" else [False, True, False])
+
+
 def test_no_regret_workers_come_to_work_as_theory_says():
     game = walras.make("walras/LabourTax-v0", effort_grid=13, rounds=12)
     followers = NoRegret(game, rounds=300)
@@ -192,7 +227,6 @@ def test_ballots_follow_incomes_or_learning():
 
 def test_the_best_tax_depends_on_whether_the_orchard_carries_over():
     from walras.benchmarks.suites.society import Elastic
-    from walras.envs.society.layer import Society
 
     apples = {}
     for carried in (True, False):
@@ -333,8 +367,6 @@ def test_a_run_that_is_interrupted_after_any_round_ends_in_the_same_bits(name, t
 
 @pytest.mark.parametrize("rule", ["best-response", "no-regret"])
 def test_followers_at_a_table_see_a_tax_that_is_phased_in(rule, tmp_path):
-    from walras.envs.society.layer import Society
-
     def build():
         tax = {"lever": "period-tax", "edges": [], "period": 1, "base": "income", "annealing": 2}
         society = Society("walras/LabourEconomy-v0", {"grid": 13}, levers=[tax], rounds=4, steps=1)
@@ -359,8 +391,6 @@ def test_followers_at_a_table_see_a_tax_that_is_phased_in(rule, tmp_path):
 
 
 def test_what_a_principal_is_told_is_recorded_before_the_next_deal():
-    from walras.envs.society.layer import Society
-
     facts = {}
     for carried in (True, False):
         society = Society(

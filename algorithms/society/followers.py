@@ -164,9 +164,9 @@ class BestResponse(_Tables):
             if not len(found):
                 self._chosen[lanes] = form.profiles[self._in_turn(form)]
                 continue
-            worth = form.measures[found] @ state.weights[lanes[0]]
-            best = worth.argmax() if self.tie_break == "optimistic" else worth.argmin()
-            self._chosen[lanes] = form.profiles[found[int(best)]]
+            worth = state.weights[lanes] @ form.measures[found].T  # lanes that are alike may serve different objectives
+            best = worth.argmax(axis=1) if self.tie_break == "optimistic" else worth.argmin(axis=1)
+            self._chosen[lanes] = form.profiles[found[best]]
 
     def _in_turn(self, form: NormalForm) -> int:
         number, n = 0, form.profiles.shape[1]
