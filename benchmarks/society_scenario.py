@@ -37,6 +37,7 @@ from walras.benchmarks.runner import Chosen
 from walras.benchmarks.scratch import standing
 from walras.benchmarks.store import Record, code_version, fingerprint
 from walras.benchmarks.suite import Case, Curve, Metric, Outcome, Picture, Progress, Suite
+from walras.envs.arguments import whole
 from walras.envs.game import Truth
 from walras.envs.registry import make
 from walras.envs.society.layer import Society
@@ -80,15 +81,20 @@ class SocietyScenario:
         Raises:
             ValueError: naming the entry at fault.
         """
-        from walras.algorithms.society.voters import Voters
+        from walras.algorithms.society.voters import BALLOTS, Voters
 
         for name in ("lanes", "seeds"):
             number = getattr(self, name)
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
         made = society_of(self.society)
-        _principal_of(self.principal, made)
-        _followers_of(self.followers, made, 0)
+        ruler, led = _principal_of(self.principal, made), _followers_of(self.followers, made, 0)
+        if ruler == "ppo" and not led.policies():
+            raise ValueError("principal 'ppo': followers in seats are needed, those of this rule look at tables")
+        if ruler == "dual-rl" and self.followers:
+            raise ValueError("followers: 'dual-rl' trains its own, set by principal.follower")
+        if self.ballots not in BALLOTS:
+            raise ValueError(f"ballots must be one of {list(BALLOTS)}, got {self.ballots!r}")
         if made.rule is not None:
             Voters(made, self.ballots)
 
@@ -245,6 +251,8 @@ def society_of(entries: Mapping[str, Any]) -> Society:
     """
     rest = dict(entries)
     id = rest.pop("game", None)
+    if not isinstance(rest.get("parameters", {}), Mapping):
+        raise ValueError(f"society.parameters must be a table, got {rest['parameters']!r}")
     if not isinstance(id, str):
         raise ValueError(f"society.game must be a registered id, got {id!r}")
     try:
@@ -276,7 +284,7 @@ def _kind(entry_point: str) -> type:
 
 def _principal_of(given: Mapping[str, Any], society: Society) -> Any:
     """A principal, the name of a network that is to be trained, or `None` where the vote is over the policy."""
-    from walras.algorithms.society.principals import as_principal
+    from walras.algorithms.society.principals import Proposals, as_principal
 
     if society.over == "policy":
         if given:
@@ -284,14 +292,40 @@ def _principal_of(given: Mapping[str, Any], society: Society) -> Any:
         return None
     method = given.get("method", "fixed")
     if method in NETWORKS:
-        unknown = sorted(set(given) - {"method", "steps", "iterations", "warm", "phase_in", "follower"})
-        if unknown:
-            raise ValueError(f"principal {method!r}: unknown settings {unknown}")
+        _network_settings(method, given)
         return method
     made = as_principal({"method": "fixed", **given})
-    if method == "fixed":
+    if isinstance(made, Proposals):
+        if made.transcript is None or not Path(made.transcript).is_file():
+            raise ValueError(f"principal.transcript: an existing file is needed, got {made.transcript!r}")
+    else:  # whether it fits the policy shows at its first proposal
         made.propose(_bounds(society), society.weights, np.random.default_rng(0))
     return made
+
+
+def _network_settings(method: str, given: Mapping[str, Any]) -> Any:
+    """Settings of a network in the principal's seat: of PPO, or of both levels.
+
+    Raises:
+        ValueError: if one is unknown or out of range.
+    """
+    from dataclasses import replace
+
+    from walras.algorithms.shared_ppo import SharedPPOSettings
+    from walras.algorithms.society.neural import PRINCIPAL_SETTINGS, DualSettings
+
+    settings = {name: value for name, value in given.items() if name != "method"}
+    known = ["steps"] if method == "ppo" else ["iterations", "warm", "phase_in", "follower"]
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise ValueError(f"principal {method!r}: unknown settings {unknown}; known are {known}")
+    if method == "ppo":
+        return replace(PRINCIPAL_SETTINGS, steps=whole("steps", settings.get("steps", PRINCIPAL_SETTINGS.steps)))
+    try:
+        SharedPPOSettings(**settings.get("follower", {}))
+    except TypeError as error:
+        raise ValueError(f"principal.follower: {error}") from error
+    return DualSettings(**settings)
 
 
 def _bounds(society: Society) -> Any:
@@ -333,19 +367,16 @@ def _trained(
     mark: str,
 ) -> tuple[Any, Followers]:
     """A network in the principal's seat, and the followers it rules."""
-    from dataclasses import replace
-
     from walras.algorithms.society import neural
     from walras.algorithms.society.followers import Seats
 
+    chosen = _network_settings(method, settings)
     if method == "ppo":
-        chosen = replace(neural.PRINCIPAL_SETTINGS, steps=int(settings.get("steps", neural.PRINCIPAL_SETTINGS.steps)))
         trained = neural.train_principal(
             society, followers, chosen, seed=seed, progress=progress, checkpoint=standing(f"{mark}.ppo")
         )
         return trained.policy, followers
-    given = {name: settings[name] for name in ("iterations", "warm", "phase_in", "follower") if name in settings}
-    both = neural.DualRL(society, neural.DualSettings(**given), seed=seed).fit(progress)
+    both = neural.DualRL(society, chosen, seed=seed).fit(progress)
     return both.principal(), Seats(society, both.follower_policies())
 
 

@@ -1,4 +1,7 @@
-"""Commons Harvest: rules against a plain reading of the specification, micro-tests, statistics, pictures."""
+"""Commons Harvest: rules against a plain reading of the specification, micro-tests, statistics, pictures.
+
+Long, because the second reading of the rules, cell by cell, stands here.
+"""
 
 import re
 from pathlib import Path

@@ -18,8 +18,9 @@ LONGEST = 40
 
 
 def make(id):
-    """The game; the designer of auctions meets a small population, which is as good for these properties."""
-    return walras.make(id, **({"profiles": 64} if id == "walras/AuctionDesign-v0" else {}))
+    """The game; a small population for the designer of auctions and short rounds of taxes are as good for these."""
+    smaller = {"walras/AuctionDesign-v0": {"profiles": 64}, "walras/TaxCommons-v0": {"steps": 10, "design_every": 5}}
+    return walras.make(id, **smaller.get(id, {}))
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from gymnasium import spaces
 import walras
 from walras.envs.arena import Arena
 from walras.envs.check import check_game
+from walras.envs.lanes import LaneRandom, clock
+from walras.envs.society.citizens import Citizens
 from walras.envs.society.layer import DESIGN, PLAY, VOTE, Society, policy_vote
 from walras.envs.society.levers import as_lever, prior_mean
 from walras.envs.society.taxes import bracket_tax, lump_sum
@@ -325,11 +327,46 @@ def test_a_policy_layer_over_any_game_keeps_the_contract_on_every_door(make):
         ({"reward_mode": "sum"}, "reward_mode"),
         ({"rounds": 0}, "rounds"),
         ({"grid": 1}, "grid"),
+        ({"levers": "fee"}, "a list of levers"),
+        ({"levers": [3]}, "lever: a name"),
+        ({"levers": [{"lever": "fee", "most": 3}]}, "most"),
+        ({"levers": [{"lever": "period-tax", "edges": 5}]}, "edges"),
+        ({"levers": [{"lever": "period-tax", "factor": "x"}]}, "factor"),
+        ({"levers": [{"lever": "period-tax", "redistribute": "no"}]}, "redistribute"),
+        ({"levers": [{"lever": "period-tax", "base": "gold"}]}, "fact 'gold'"),
+        ({"levers": [{"lever": "subsidy", "least": 2.0}]}, "most"),
+        ({"levers": [{"lever": "subsidy", "kinds": 3}]}, r"3 number\(s\) a citizen"),
+        ({"levers": [{"lever": "bound", "low": 1.0, "high": 0.5}]}, "high"),
+        ({"carry_over": "no"}, "carry_over"),
+        ({"citizens": []}, "citizens"),
+        ({"told": ["left"]}, "fact: 'mean:<name>'"),
+        ({"objectives": ["nash", "nash"]}, "each one once"),
+        ({"objectives": [3]}, "objectives: names"),
+        ({"vote": 3}, "vote: a rule's name"),
     ],
 )
 def test_wrong_societies_are_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         Society(Take(), **{"levers": ["fee"], **arguments})
+
+
+def test_societies_that_begin_with_other_policies_are_told_apart():
+    assert repr(Society(Take(), levers=["fee"], start=[0.5])) != repr(Society(Take(), levers=["fee"]))
+
+
+def test_citizens_live_in_a_world_that_is_dealt_anew_where_the_societys_is():
+    plans = np.full((6, 3), 2)
+    for carry, left in ((True, [94, 88, 82, 76, 70, 64]), (False, [94, 88, 100, 94, 88, 82])):
+        society = Society(Take(horizon=3), levers=[TAX], rounds=2, steps=6, carry_over=carry)
+        states, _ = run(society, plans[:5], [0, 0, 0])
+        assert [int(state.inner.left[0]) for state in states] == left[:5]
+        citizens = Citizens(society, [0, 0, 0])
+        rng = LaneRandom(clock(0, 1))
+        state, seen = citizens.initial(1, rng), []
+        for plan in plans:
+            state, _ = citizens.step(state, {"taker": plan[None]}, rng)
+            seen.append(int(state.inner.left[0]))
+        assert seen == left  # the last state is that which the round came to
 
 
 def test_levers_are_made_from_names_and_tables():

@@ -49,6 +49,12 @@ def test_welfare_of_a_known_economy():
     assert WELFARE["egalitarian"](x) == 0.0
 
 
+@pytest.mark.parametrize("name", ["nash", "equality", "equality-productivity", "isoelastic"])
+def test_what_is_no_number_is_not_taken_for_equality(name):
+    with pytest.raises(ValueError, match="got nan"):
+        as_welfare(name, cut=True)(np.array([1.0, np.nan]))
+
+
 def test_the_gini_is_its_definition():
     x = np.random.default_rng(1).exponential(1.0, (500, 6))
     pairs = np.abs(x[:, :, None] - x[:, None, :]).sum(axis=(1, 2))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import walras
 from walras.algorithms.society import principals as law
@@ -20,6 +21,7 @@ from walras.algorithms.society.rounds import Rounds, live
 from walras.algorithms.society.voters import Voters
 from walras.cli import main
 from walras.envs.society.labour import best_rate, utilities
+from walras.envs.society.layer import Society
 
 WAGES = (1.0, 2.0, 3.0)
 NASH = "nash(eps=0.0)"
@@ -119,6 +121,14 @@ def test_saez_estimates_the_elasticity_from_what_it_sees():
         ({"method": "grid", "points": 1}, "points"),
         ({"method": "ucb", "explore": -1.0}, "explore"),
         ({"method": "gaussian-process", "first": 1}, "first"),
+        ({"method": "ucb", "explore": "wide"}, "explore"),
+        ({"method": "epsilon-greedy", "epsilon": 2.0}, "epsilon"),
+        ({"method": "grid", "repeats": 0}, "repeats"),
+        ({"method": "grid", "tie": "yes"}, "tie"),
+        ({"method": "thompson", "shape": 0.0}, "shape"),
+        ({"method": "saez", "elasticity": -1.0}, "elasticity"),
+        ({"method": "saez", "first": [2.0]}, "first"),
+        ({"method": "fixed", "policy": 0.3}, "policy"),
     ],
 )
 def test_wrong_principals_are_named(given, words):
@@ -140,6 +150,39 @@ def test_wrong_followers_are_named(given, words):
         as_followers(given, walras.make("walras/EscapeIncentives-v0"), 0)
     with pytest.raises(ValueError, match="discrete actions"):
         BestResponse(walras.make("walras/LabourTax-v0"))
+
+
+class Hunt(walras.Game[np.ndarray]):
+    """Two who hunt a stag together (3 each), or a hare each (2); who hunts the stag alone has nothing."""
+
+    horizon = 1
+
+    def __init__(self):
+        self.roles = (walras.Role("hunter", 2, spaces.Box(0.0, 1.0, (1,)), spaces.Discrete(2)),)
+
+    def initial(self, batch, rng):
+        return np.zeros(batch)
+
+    def observe(self, state, role):
+        return np.zeros((len(state), 2, 1))
+
+    def step(self, state, actions, rng):
+        stag = actions["hunter"] == 1
+        rewards = np.where(stag, np.where(stag.all(axis=1, keepdims=True), 3.0, 0.0), 2.0)
+        return state + 1, rewards
+
+    def terminal(self, state):
+        return np.zeros(len(state), bool)
+
+
+@pytest.mark.parametrize("tie_break", ["optimistic", "pessimistic"])
+def test_ties_are_broken_by_the_objective_of_each_lane(tie_break):
+    society = Society(Hunt(), levers=["subsidy"], objectives=("utilitarian", "egalitarian"))
+    state = society.under(society.initial(3, np.random.default_rng(0)), [0.0])
+    followers = BestResponse(society, tie_break)
+    followers.adapt(state._replace(weights=np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])), [0])
+    stag = followers.actions(state)["hunter_0"] == 1
+    assert stag.tolist() == ([True, False, True] if tie_break == "optimistic" else [False, True, False])
 
 
 def test_no_regret_workers_come_to_work_as_theory_says():
@@ -184,7 +227,6 @@ def test_ballots_follow_incomes_or_learning():
 
 def test_the_best_tax_depends_on_whether_the_orchard_carries_over():
     from walras.benchmarks.suites.society import Elastic
-    from walras.envs.society.layer import Society
 
     apples = {}
     for carried in (True, False):
@@ -323,6 +365,45 @@ def test_a_run_that_is_interrupted_after_any_round_ends_in_the_same_bits(name, t
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("rule", ["best-response", "no-regret"])
+def test_followers_at_a_table_see_a_tax_that_is_phased_in(rule, tmp_path):
+    def build():
+        tax = {"lever": "period-tax", "edges": [], "period": 1, "base": "income", "annealing": 2}
+        society = Society("walras/LabourEconomy-v0", {"grid": 13}, levers=[tax], rounds=4, steps=1)
+        settings = {"rounds": 50} if rule == "no-regret" else {}
+        return society, law.Fixed((0.5,)), as_followers({"rule": rule, **settings}, society, 0)
+
+    whole = live(*build())
+
+    def halt(fraction, text):
+        raise KeyboardInterrupt
+
+    for _ in range(3):  # a resumed run has no table of the rounds before
+        with pytest.raises(KeyboardInterrupt):
+            live(*build(), checkpoint=tmp_path / "unfinished", progress=halt)
+    resumed = live(*build(), checkpoint=tmp_path / "unfinished")
+    np.testing.assert_array_equal(resumed.history.income, whole.history.income)
+    if rule == "best-response":  # effort w (1 - tau + tau / 3) at 0.05, 0.275, 0.5, 0.5, on a grid of quarters
+        tau = np.array([0.05, 0.275, 0.5, 0.5])[:, None]
+        effort = whole.history.income / np.array(WAGES)
+        np.testing.assert_allclose(effort, np.array(WAGES) * (1 - 2 / 3 * tau), atol=0.1251)
+        assert (np.diff(effort[:3, 2]) < 0).all()
+
+
+def test_what_a_principal_is_told_is_recorded_before_the_next_deal():
+    facts = {}
+    for carried in (True, False):
+        society = Society(
+            "walras/CommonsHarvest-v0", {"regrowth": [0.0]}, levers=["period-tax"], told=["mean:ripe"],
+            rounds=2, steps=60, carry_over=carried,
+        )  # fmt: skip
+        lived = live(society, law.Fixed(), Seats(society, {"player": "random"}), seed=0)
+        facts[carried] = lived.history.facts["mean:ripe"]
+        eaten = lived.history.utility.sum(axis=1)  # nothing grows back: what is missing was eaten
+        np.testing.assert_allclose(facts[carried], 64 - (np.cumsum(eaten) if carried else eaten))
+    assert facts[False][0] < 64
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     game = walras.make("walras/LabourTax-v0", rounds=3)
     path = tmp_path / "unfinished"
@@ -378,6 +459,13 @@ def test_a_scenario_of_a_society_gives_rows_curves_and_a_picture(tmp_path, capsy
         (("[principal]", "[prince]"), "prince"),
         (("[principal]", '[followers]\nrule = "herd"\n[principal]'), "herd"),
         (('objective = "egalitarian"', 'vote = "borda"'), "two objectives"),
+        (("seeds = 2", 'ballots = "loud"'), "ballots"),
+        (('"grid"\npoints = 11', '"ppo"\nsteps = "many"'), "steps"),
+        (('"grid"\npoints = 11', '"ppo"\niterations = 3'), "iterations"),
+        (('"grid"\npoints = 11', '"dual-rl"\nfollower = { paces = 3 }'), "paces"),
+        (('"grid"\npoints = 11', '"dual-rl"\n[followers]\nrule = "scripted"'), "followers"),
+        (('"grid"\npoints = 11', '"ppo"\n[followers]\nrule = "best-response"'), "discrete actions"),
+        (('"grid"\npoints = 11', '"transcript"\ntranscript = "none.jsonl"'), "none.jsonl"),
     ],
 )
 def test_a_wrong_scenario_of_a_society_names_what_is_wrong(change, named, tmp_path, capsys):

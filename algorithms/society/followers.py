@@ -106,9 +106,13 @@ class _Tables(Followers):
         """Lanes that begin alike, with their common table."""
         below = self.society.game.snapshot(state.inner)
         parts = [np.asarray(field, np.float64).reshape(len(state.phase), -1) for field in below.values()]
-        keys = np.concatenate([*parts, state.policy, state.types.reshape(len(state.phase), -1)], axis=1)
-        if self.society.types in ("selfish", "tax-blind"):
-            keys = np.concatenate([*parts, state.policy], axis=1)  # the ballot does not change a round
+        parts.append(state.policy)
+        if self.society.types not in ("selfish", "tax-blind"):  # else types differ by the ballot only
+            parts.append(state.types.reshape(len(state.phase), -1))
+        annealing = max(getattr(lever, "annealing", 0) for lever in self.society.levers)
+        if annealing:  # the same policy is another one while it is phased in
+            parts.append(np.minimum(state.round, annealing)[:, None].astype(np.float64))
+        keys = np.concatenate(parts, axis=1)
         rows, which = np.unique(keys, axis=0, return_inverse=True)
         result = []
         for i in range(len(rows)):
@@ -160,9 +164,9 @@ class BestResponse(_Tables):
             if not len(found):
                 self._chosen[lanes] = form.profiles[self._in_turn(form)]
                 continue
-            worth = form.measures[found] @ state.weights[lanes[0]]
-            best = worth.argmax() if self.tie_break == "optimistic" else worth.argmin()
-            self._chosen[lanes] = form.profiles[found[int(best)]]
+            worth = state.weights[lanes] @ form.measures[found].T  # lanes that are alike may serve different objectives
+            best = worth.argmax(axis=1) if self.tie_break == "optimistic" else worth.argmin(axis=1)
+            self._chosen[lanes] = form.profiles[found[best]]
 
     def _in_turn(self, form: NormalForm) -> int:
         number, n = 0, form.profiles.shape[1]

@@ -2,7 +2,7 @@
 
 A principal of this module is a pure function of the record of the past: it keeps nothing, so a run that is resumed
 proposes what it would have proposed. The record holds every candidate for the objective, not a payoff, so when a vote
-changes the objective, all that was tried before still counts.
+changes the objective, all that was tried before still counts. Long, because all principals stand side by side.
 
 Shapes: `T` trials, `k` numbers of the policy, `K` objectives, `n` citizens.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from walras.envs.arguments import whole
+from walras.envs.arguments import real, switch, whole
 from walras.envs.game import Array
 
 Proposer = Callable[[list[dict[str, Any]], list[float]], Sequence[float]]
@@ -117,6 +117,10 @@ class Fixed(Principal):
 
     policy: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check that they are numbers (ValueError otherwise)."""
+        _numbers("policy", self.policy)
+
     def propose(self, record: Record, weights: Array, rng: np.random.Generator) -> Array:
         """The policy.
 
@@ -160,10 +164,7 @@ class Bandit(Principal):
     def __post_init__(self) -> None:
         """Check the numbers (ValueError otherwise)."""
         whole("points", self.points, 2)
-        for name in ("epsilon", "explore", "shape", "count", "scale"):
-            number = getattr(self, name, 1.0)
-            if not 0 <= number < np.inf:
-                raise ValueError(f"{name} must be nonnegative and finite, got {number!r}")
+        switch("tie", self.tie)
 
     def grid(self, record: Record) -> Array:
         """(A, k) all policies, the last entry running fastest.
@@ -215,6 +216,11 @@ class Grid(Bandit):
 
     repeats: int = 1
 
+    def __post_init__(self) -> None:
+        """Check the numbers (ValueError otherwise)."""
+        super().__post_init__()
+        whole("repeats", self.repeats)
+
     def pick(self, count: Array, total: Array, record: Record, weights: Array, rng: np.random.Generator) -> int:
         """The one tried least, until all have had their turns."""
         if count.min() < self.repeats:
@@ -227,10 +233,15 @@ class UCB(Bandit):
     """UCB1 (Auer et al. 2002): every policy once, then the best upper bound; payoffs scaled to the range seen.
 
     Attributes:
-        explore: width of the bound, `explore * sqrt(2 log t / count)`.
+        explore: width of the bound, `explore * sqrt(2 log t / count)`, >= 0.
     """
 
     explore: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Check the numbers (ValueError otherwise)."""
+        super().__post_init__()
+        real("explore", self.explore, 0.0)
 
     def pick(self, count: Array, total: Array, record: Record, weights: Array, rng: np.random.Generator) -> int:
         """An untried one, drawn; else the best bound."""
@@ -253,6 +264,11 @@ class EpsilonGreedy(Bandit):
 
     epsilon: float = 0.1
 
+    def __post_init__(self) -> None:
+        """Check the numbers (ValueError otherwise)."""
+        super().__post_init__()
+        real("epsilon", self.epsilon, 0.0, 1.0)
+
     def pick(self, count: Array, total: Array, record: Record, weights: Array, rng: np.random.Generator) -> int:
         """A draw, or the best."""
         coin, u = rng.random(), rng.random()
@@ -267,15 +283,22 @@ class Thompson(Bandit):
 
     Attributes:
         mean: prior mean.
-        count: weight of the prior mean in trials.
-        shape: of the variance's inverse-gamma law.
-        scale: of it.
+        count: weight of the prior mean in trials, > 0.
+        shape: of the variance's inverse-gamma law, > 0.
+        scale: of it, > 0.
     """
 
     mean: float = 0.0
     count: float = 0.05
     shape: float = 1.0
     scale: float = 25.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers (ValueError otherwise)."""
+        super().__post_init__()
+        real("mean", self.mean)
+        for name in ("count", "shape", "scale"):
+            real(name, getattr(self, name), 0.0, above=True)
 
     def pick(self, count: Array, total: Array, record: Record, weights: Array, rng: np.random.Generator) -> int:
         """The best of one draw from each policy's posterior."""
@@ -318,6 +341,7 @@ class GaussianProcess(Principal):
         """Check the numbers (ValueError otherwise)."""
         for name, least in (("first", 2), ("candidates", 1), ("window", 2)):
             whole(name, getattr(self, name), least)
+        switch("noise", self.noise)
 
     def propose(self, record: Record, weights: Array, rng: np.random.Generator) -> Array:
         """The largest expected improvement among random policies and small steps from the best ones."""
@@ -394,13 +418,19 @@ class Saez(Principal):
 
     Attributes:
         elasticity: used until two different rates were tried, > 0.
-        first: rates tried at first.
+        first: rates in [0, 1] tried at first, one or more.
         worth: gradient of the objective: a callable from utilities (n,) and weights (K,) to (n,); set by the rounds.
     """
 
     elasticity: float = 1.0
     first: tuple[float, ...] = (0.2, 0.5)
     worth: Callable[[Array, Array], Array] | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the numbers (ValueError otherwise)."""
+        real("elasticity", self.elasticity, 0.0, above=True)
+        if not _numbers("first", self.first) or not all(0 <= rate <= 1 for rate in self.first):
+            raise ValueError(f"first: one rate in [0, 1] or more is needed, got {self.first!r}")
 
     def propose(self, record: Record, weights: Array, rng: np.random.Generator) -> Array:
         """The formula at the latest incomes."""
@@ -487,6 +517,12 @@ class Proposals(Principal):
                 f"needed, got {answer!r}"
             )
         return policy
+
+
+def _numbers(name: str, given: Any) -> tuple[float, ...]:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise ValueError(f"{name} must be a list of numbers, got {given!r}")
+    return tuple(real(name, number) for number in given)
 
 
 PRINCIPALS: dict[str, type[Principal]] = {

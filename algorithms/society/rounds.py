@@ -207,8 +207,8 @@ class Rounds:
         }  # fmt: skip
         for name, welfare in society.welfare_functions.items():
             row[f"welfare.{name}"] = np.array(welfare(state.last_utility).mean())
-        for fact in society.told:
-            value = society.reading(state.inner, fact)
+        for fact, at in society.told_at.items():
+            value = state.last_told[:, at]
             if value.shape[1] == 1:
                 row[f"facts.{fact}"] = np.array(value.mean())
         self._rows.append({name: np.asarray(value, np.float64) for name, value in row.items()})

@@ -1,4 +1,7 @@
-"""Social Environment Design: principals against closed forms, properties, interruption, carry-over, compositions."""
+"""Social Environment Design: principals against closed forms, properties, interruption, carry-over, compositions.
+
+Long, because all cases of the setting stand beside the table of what they are held against.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The policy layer: vote, design, play, carry over, over any game of the suite; itself a game.
 
+Long, because it is one game: all phases of a round write the same state, and every role sees a part of it.
+
 Shapes: `B` lanes, `n` citizens, `k` numbers of the policy, `K` objectives, `F` facts that objectives read.
 """
 
@@ -11,12 +13,12 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from gymnasium import spaces
 
-from walras.envs.arguments import whole
+from walras.envs.arguments import switch, whole
 from walras.envs.game import Array, Game, Observation, Policy, Role, put, take
 from walras.envs.lanes import part
 from walras.envs.registry import as_game
 from walras.envs.seats import as_policy
-from walras.envs.society.levers import Fee, Flow, Lever, PeriodTax, StepTax, as_lever
+from walras.envs.society.levers import Fee, Flow, Lever, PeriodTax, StepTax, Subsidy, as_lever
 from walras.envs.society.types import check_types, draw_types, mixed_reward
 from walras.envs.society.voting import find_rule
 from walras.envs.society.welfare import WELFARE, Welfare, as_welfare
@@ -51,6 +53,7 @@ class SocietyState(NamedTuple):
         last_income: (B, n) likewise.
         last_measures: (B, K) the objectives at the end of the round before.
         last_revenue: (B,) likewise.
+        last_told: (B, T) numbers of the facts the principal is told, likewise: before any new deal.
     """
 
     inner: Any
@@ -72,6 +75,7 @@ class SocietyState(NamedTuple):
     last_income: Array
     last_measures: Array
     last_revenue: Array
+    last_told: Array
 
 
 class Society(Game[SocietyState]):
@@ -166,12 +170,16 @@ class Society(Game[SocietyState]):
             ValueError: if a parameter is out of range, or a lever or fact does not fit the game.
         """
         self.game = as_game(game, dict(parameters or {}))
+        if isinstance(levers, str | Mapping) or not isinstance(levers, Sequence):
+            raise ValueError(f"levers: a list of levers is needed, got {levers!r}")
         self.levers = tuple(as_lever(lever) for lever in levers)
         roles = [role.name for role in self.game.roles]
         chosen = tuple(roles) if citizens is None else (citizens,) if isinstance(citizens, str) else tuple(citizens)
         for name in chosen:
             if name not in roles:
                 raise ValueError(f"citizens: {name!r} is not one of the roles {roles}")
+        if not chosen:
+            raise ValueError(f"citizens: at least one of the roles {roles} is needed")
         self.citizens = tuple(a for role in self.game.roles if role.name in chosen for a in role.agents)
         """(n,) names of the citizens, in the order of the game below."""
         self._citizen_roles = tuple(role for role in self.game.roles if role.name in chosen)
@@ -192,15 +200,28 @@ class Society(Game[SocietyState]):
         self.rounds = whole("rounds", rounds)
         self.steps = None if steps is None else whole("steps", steps)
         self.design_every = None if design_every is None else whole("design_every", design_every)
-        self.carry_over, self.informed, self.near = bool(carry_over), bool(informed), bool(nearby)
+        self.carry_over, self.informed = switch("carry_over", carry_over), switch("informed", informed)
+        self.near = switch("nearby", nearby)
+        # Within a round the game below is dealt anew at its horizon, unless its state is to carry over.
+        self._resets = self.game.horizon is not None and not self.carry_over
         self.types = check_types(types, n)
         if reward_mode not in ("change", "instant"):
             raise ValueError(f"reward_mode must be 'change' or 'instant', got {reward_mode!r}")
         self.reward_mode = reward_mode
         self.objectives = tuple(_name(objective) for objective in objectives)
         """(K,) names of the objectives."""
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"objectives: each one once is needed, got {list(self.objectives)}")
         self._objectives = _Objectives(self, objectives)
+        if isinstance(told, str):
+            raise ValueError(f"told: a list of facts is needed, got {told!r}")
         self.told = tuple(told)
+        sample = self._sample
+        sizes = [self.reading(sample, fact).shape[1] for fact in self.told]
+        self.told_at = dict(zip(self.told, _slices(sizes), strict=True))
+        """Fact the principal is told -> where its numbers stand in `last_told`."""
+        self._told_size = sum(sizes)
+        self._check_bases(sample)
         self.weights = self._weights(objective)
         """(K,) the objective before any vote."""
         self._vote = _vote(vote)
@@ -231,7 +252,7 @@ class Society(Game[SocietyState]):
             f"objectives={self.objectives!r}, objective={self.weights.tolist()}, vote={self._vote!r}, "
             f"rounds={self.rounds}, steps={self.steps}, design_every={self.design_every}, "
             f"carry_over={self.carry_over}, types={self.types!r}, nearby={self.near}, informed={self.informed}, "
-            f"told={self.told!r}, grid={self.grid}, reward_mode={self.reward_mode!r})"
+            f"told={self.told!r}, grid={self.grid}, start={self.start.tolist()}, reward_mode={self.reward_mode!r})"
         )
 
     # -- rules ---------------------------------------------------------------------------------------------------------
@@ -264,6 +285,7 @@ class Society(Game[SocietyState]):
             last_income=people,
             last_measures=np.zeros((batch, count)),
             last_revenue=none,
+            last_told=np.zeros((batch, self._told_size)),
         )
         return self._scored(state)
 
@@ -353,12 +375,12 @@ class Society(Game[SocietyState]):
         raw = everybody[:, self._who]
         step = state.step + 1
         ended = self.game.terminal(inner)
-        if self.game.horizon is not None and not self.carry_over:
-            ended = ended | (step % self.game.horizon == 0)
         length = self.steps if self.steps is not None else self.game.horizon
-        last = ended if self.steps is None else step >= self.steps
-        if self.steps is None and self.carry_over and length is not None:
-            last = ended | (step >= length)
+        last = np.zeros(len(step), bool) if length is None else step >= length
+        if self.steps is None:
+            last = last | ended
+        if self._resets:
+            ended = ended | ((step % self.game.horizon == 0) & ~last)
         net, revenue, memory = self._settle(state, inner, raw, step, last)
         extrinsic = raw - net
         income = raw if self._base == "reward" else self.fact(inner, self._base)
@@ -431,6 +453,7 @@ class Society(Game[SocietyState]):
             last_income=np.where(rows, state.income, state.last_income),
             last_measures=np.where(rows, self.measured(state), state.last_measures),
             last_revenue=np.where(last, state.revenue, state.last_revenue),
+            last_told=np.where(rows, self._facts_told(state.inner, len(last)), state.last_told),
             round=finished,
         )
         fresh = closed._replace(
@@ -525,12 +548,18 @@ class Society(Game[SocietyState]):
         length = self.steps or self.game.horizon or 1
         shares = [treasury, np.minimum(state.step / length, 1.0), state.round / self.rounds]
         parts = [state.policy, state.weights, utility, income, np.stack(shares, axis=1)]
-        parts += [self.reading(state.inner, fact) for fact in self.told]
+        parts.append(self._facts_told(state.inner, len(state.phase)))
         return np.concatenate(parts, axis=1)[:, None]
+
+    def _facts_told(self, inner: Any, batch: int) -> Array:
+        """(B, T) what the principal is told of a state of the game below."""
+        return np.concatenate([np.zeros((batch, 0)), *(self.reading(inner, fact) for fact in self.told)], axis=1)
 
     def reading(self, inner: Any, fact: str) -> Array:
         """(B, numbers) of a fact of the game below, `"mean:<fact>"` or `"sum:<fact>"` over citizens."""
-        how, _, name = fact.partition(":")
+        how, _, name = fact.partition(":") if isinstance(fact, str) else ("", "", "")
+        if how not in ("mean", "sum") or not name:
+            raise ValueError(f"fact: 'mean:<name>' or 'sum:<name>' is needed, got {fact!r}")
         found = np.asarray(self.fact(inner, name), np.float64)
         total: Array = found.mean(axis=1) if how == "mean" else found.sum(axis=1)
         return total.reshape(len(total), -1)
@@ -611,6 +640,18 @@ class Society(Game[SocietyState]):
     def _opening(self) -> int:
         return VOTE if self.rule is not None else DESIGN
 
+    def _check_bases(self, sample: Any) -> None:
+        """Every lever that moves money finds in the game below what it is due on."""
+        for lever in self.levers:
+            if type(lever).pay is Lever.pay:
+                continue
+            shape = () if lever.base == "reward" else self.fact(sample, lever.base).shape[2:]
+            kinds = lever.kinds if isinstance(lever, Subsidy) else 1
+            if int(np.prod(shape)) != kinds or (shape and not isinstance(lever, Subsidy)):
+                raise ValueError(
+                    f"levers: {lever!r} needs {kinds} number(s) a citizen, {lever.base!r} has the shape {shape}"
+                )
+
     def _weights(self, objective: str | Mapping[str, float] | Sequence[float] | None) -> Array:
         count = len(self.objectives)
         if objective is None:
@@ -640,7 +681,7 @@ class Society(Game[SocietyState]):
                 ballot = spaces.Box(low32, high32, dtype=np.float32)
             own.append(Role("voter", n, spaces.Box(bottom.astype(np.float32), top.astype(np.float32)), ballot))
         if self.over != "policy":
-            facts = sum(self.reading(self._sample, fact).shape[1] for fact in self.told)
+            facts = self._told_size
             free = 2 * n + 1
             bottom = np.concatenate(
                 [self.low, np.full(count + free, -anything), np.zeros(2), np.full(facts, -anything)]
@@ -760,6 +801,8 @@ def policy_vote(rule: str, ballots: Array, u: Array) -> Array:
 def _vote(vote: Mapping[str, Any] | str | None) -> tuple[str, str] | None:
     if vote is None:
         return None
+    if not isinstance(vote, str | Mapping):
+        raise ValueError(f"vote: a rule's name or a table with the entry 'rule' is needed, got {vote!r}")
     settings = {"rule": vote} if isinstance(vote, str) else dict(vote)
     unknown = sorted(set(settings) - {"rule", "over"})
     if unknown or "rule" not in settings:
@@ -781,6 +824,8 @@ def _slices(sizes: Sequence[int]) -> list[slice]:
 def _name(objective: str | Mapping[str, Any]) -> str:
     if isinstance(objective, str):
         return objective
+    if not isinstance(objective, Mapping):
+        raise ValueError(f"objectives: names or tables with the entry 'welfare' are needed, got {objective!r}")
     settings = {key: value for key, value in objective.items() if key != "welfare"}
     inside = ",".join(f"{key}={value}" for key, value in sorted(settings.items()))
     return f"{objective.get('welfare')}({inside})" if inside else str(objective.get("welfare"))

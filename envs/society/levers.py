@@ -15,7 +15,6 @@ import abc
 import copy
 import dataclasses
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from walras.envs.arguments import whole
+from walras.envs.arguments import real, switch, whole
 from walras.envs.auctions.mechanism import Outcome
 from walras.envs.auctions.rules import SealedBidAuction
 from walras.envs.auctions.sales import FirstPrice, SecondPrice, first_price, second_price
@@ -136,8 +135,8 @@ class PeriodTax(Lever):
         object.__setattr__(self, "edges", _edges(self.edges))
         whole("period", self.period)
         whole("annealing", self.annealing, 0)
-        if not 0 < self.factor < math.inf:
-            raise ValueError(f"factor must be positive and finite, got {self.factor!r}")
+        switch("redistribute", self.redistribute)
+        real("factor", self.factor, 0.0, above=True)
 
     def bounds(self) -> tuple[Array, Array]:
         """Rates in [0, 1], one a bracket."""
@@ -188,8 +187,7 @@ class StepTax(Lever):
         """Check the numbers (ValueError otherwise)."""
         object.__setattr__(self, "edges", _edges(self.edges))
         whole("window", self.window, 0)
-        if not 0 < self.factor < math.inf:
-            raise ValueError(f"factor must be positive and finite, got {self.factor!r}")
+        real("factor", self.factor, 0.0, above=True)
 
     def bounds(self) -> tuple[Array, Array]:
         """Rates in [0, 1], one a bracket."""
@@ -224,6 +222,10 @@ class Fee(Lever):
     base: str = "reward"
     most: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Check the number (ValueError otherwise)."""
+        real("most", self.most, 0.0, 1.0, above=True)
+
     def bounds(self) -> tuple[Array, Array]:
         """One share."""
         return np.zeros(1), np.full(1, float(self.most))
@@ -255,6 +257,12 @@ class Subsidy(Lever):
     least: float = 0.0
     most: float = 1.0
     redistribute: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the numbers (ValueError otherwise)."""
+        whole("kinds", self.kinds)
+        switch("redistribute", self.redistribute)
+        real("most", self.most, real("least", self.least), above=True)
 
     def bounds(self) -> tuple[Array, Array]:
         """One price a kind."""
@@ -293,9 +301,11 @@ class Bound(Lever):
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the side (ValueError otherwise)."""
+        """Check the side and the numbers (ValueError otherwise)."""
         if self.side not in ("cap", "floor"):
             raise ValueError(f"side must be 'cap' or 'floor', got {self.side!r}")
+        whole("entry", self.entry, 0)
+        real("high", self.high, real("low", self.low), above=True)
 
     def bounds(self) -> tuple[Array, Array]:
         """From `low` to `high`."""
@@ -335,6 +345,10 @@ class Reserve(Lever):
     """
 
     most: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the number (ValueError otherwise)."""
+        real("most", self.most, 0.0, above=True)
 
     def bounds(self) -> tuple[Array, Array]:
         """From 0 up."""
@@ -383,6 +397,15 @@ class Disclosure(Lever):
     role: str = "bidder"
     columns: tuple[int, ...] = ()
     blank: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers (ValueError otherwise)."""
+        if not isinstance(self.columns, tuple):
+            raise ValueError(f"columns must be numbers of entries, got {self.columns!r}")
+        for column in self.columns:
+            whole("columns", column, 0)
+        if self.blank is not None:
+            real("blank", self.blank)
 
     def bounds(self) -> tuple[Array, Array]:
         """A probability."""
@@ -461,6 +484,8 @@ def as_lever(given: Lever | str | Mapping[str, Any]) -> Lever:
     """
     if isinstance(given, Lever):
         return given
+    if not isinstance(given, str | Mapping):
+        raise ValueError(f"lever: a name or a table with the entry 'lever' is needed, got {given!r}")
     settings = {"lever": given} if isinstance(given, str) else dict(given)
     name = settings.pop("lever", None)
     if name in _SHORT:
@@ -478,7 +503,9 @@ def as_lever(given: Lever | str | Mapping[str, Any]) -> Lever:
 
 
 def _edges(edges: Sequence[float]) -> tuple[float, ...]:
-    checked = tuple(float(edge) for edge in edges)
-    if any(not 0 < edge < math.inf for edge in checked) or any(a >= b for a, b in itertools.pairwise(checked)):
+    if isinstance(edges, str) or not isinstance(edges, Sequence | np.ndarray):
+        raise ValueError(f"edges must be positive, finite and ascending numbers, got {edges!r}")
+    checked = tuple(real("edges", edge) for edge in edges)
+    if any(edge <= 0 for edge in checked) or any(a >= b for a, b in itertools.pairwise(checked)):
         raise ValueError(f"edges must be positive, finite and ascending, got {edges!r}")
     return checked

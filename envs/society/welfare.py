@@ -86,7 +86,7 @@ def isoelastic(x: Array, eta: float = 1.0, eps: float = 0.0) -> Array:
         ValueError: if `x + eps` is not positive.
     """
     x = np.asarray(x, np.float64) + eps
-    if (x <= 0).any():
+    if not (x > 0).all():
         raise ValueError(f"isoelastic: numbers must be positive, got {x.min() - eps} (eps={eps})")
     if eta == 1:
         return np.asarray(np.log(x).mean(axis=-1))
@@ -152,6 +152,6 @@ def _cut(function: Welfare, x: Array) -> Array:
 
 def _nonnegative(x: Array, what: str) -> Array:
     x = np.asarray(x, np.float64)
-    if (x < 0).any():
+    if not (x >= 0).all():  # nan is refused too
         raise ValueError(f"{what}: numbers must be nonnegative, got {x.min()}")
     return x
