@@ -13,6 +13,7 @@ import numpy as np
 
 from walras.benchmarks.suite import Case, Cost, Known, Metric, Outcome, Picture, Progress, Published, Suite, Target
 from walras.benchmarks.suites import gemnet_cells as cells
+from walras.benchmarks.suites import regret_nets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,11 +68,11 @@ def designed(seed: int, progress: Progress, *, setting: str, draws: int = 4_000_
 def kept(seed: int, progress: Progress, *, name: str, draws: int, rival: str | None = None) -> Outcome:
     """A mechanism that was learned before: certificate and revenue, measured anew, and its gain over a kept rival."""
     from walras.agents.trained import trained
+    from walras.algorithms.auctions.gemnet import DESIGNS
     from walras.envs.auctions.certify import certify
     from walras.envs.auctions.simplex_revenue import revenue, revenue_gain
 
-    mechanism = trained(name)
-    prior = prior_of(name)
+    mechanism, prior = trained(f"gemnet-{name}"), DESIGNS[name].prior
     certificate = certify(mechanism)
     progress(0.3, "revenue")
     earned = revenue(mechanism, prior, draws, np.random.default_rng(seed))
@@ -99,7 +100,7 @@ def fees(
     from walras.envs.auctions.simplex_revenue import revenue_gain
     from walras.envs.auctions.truthful import AMA
 
-    start, prior = trained(f"ama-{name}"), prior_of(name)
+    start, (prior, _) = trained(f"ama-{name}"), regret_nets.setting(name)
     assert isinstance(start, AMA)
     clock = time.process_time()
     learner = EntryFeeLearner(prior, start, grid=grid, iterations=iterations, rate=(rate[0], rate[1]), seed=seed)
@@ -114,23 +115,6 @@ def fees(
             "certificate_seconds": certificate.cpu_seconds, **_baselines(prior, mechanism.demand),
         }
     )  # fmt: skip
-
-
-def prior_of(name: str) -> Prior:
-    """The prior of a kept mechanism, by the size in its name."""
-    from walras.envs.auctions.laws import Beta, Uniform
-    from walras.envs.auctions.priors import Prior
-
-    laws = {
-        "asymmetric-2x2": Prior.per_bidder((Uniform(0.0, 1.0), Uniform(0.0, 2.0)), 2),
-        "2x2-bidders": Prior.per_bidder((Uniform(0.0, 1.0), Uniform(0.0, 2.0)), 2),
-        "2x2-items": Prior.per_item((Uniform(0.0, 1.0), Uniform(0.0, 2.0)), 2),
-        "beta": Prior.iid(Beta(1.0, 2.0), 2, 2),
-        "3x2": Prior.iid(Uniform(), 3, 2),
-        "2x3": Prior.iid(Uniform(), 2, 3),
-        "2x2": Prior.iid(Uniform(), 2, 2),
-    }
-    return next(law for part, law in laws.items() if part in name)
 
 
 def _baselines(prior: Prior, demand: str) -> dict[str, float]:
@@ -185,7 +169,7 @@ def interpolated(seed: int, progress: Progress, *, grid: int, levels: int) -> Ou
     from walras.envs.auctions.certify import certify
     from walras.envs.auctions.simplex_revenue import integrated_revenue
 
-    learned, prior = _affine_maximiser(grid), prior_of("2x2")
+    learned, prior = _affine_maximiser(grid), regret_nets.setting("2x2")[0]
     clock = time.process_time()
     mechanism, work = transform(learned, levels=levels)
     spent = time.process_time() - clock
@@ -208,7 +192,7 @@ def orders(seed: int, progress: Progress, *, grid: int, levels: int) -> Outcome:
     from walras.envs.auctions.simplex_menus import SimplexMenus
     from walras.envs.auctions.simplex_revenue import integrated_revenue
 
-    learned, prior = _affine_maximiser(grid), prior_of("2x2")
+    learned, prior = _affine_maximiser(grid), regret_nets.setting("2x2")[0]
     mixture = mixed_orders(learned, levels=levels, progress=progress)
     values = prior.transform(np.random.default_rng(seed).random((200_000, prior.draws)))
 
@@ -322,7 +306,7 @@ _OWN = (
         for name, (cost, seeds, text) in _DESIGNS.items()
     ),
     *(
-        Case(f"kept-{name}", f"{_MODULE}:kept", {"name": f"gemnet-{name}", **settings}, cost,
+        Case(f"kept-{name}", f"{_MODULE}:kept", {"name": name, **settings}, cost,
              description="A mechanism kept with the package, certified and measured anew.")
         for name, (cost, settings) in _KEPT.items()
     ),
