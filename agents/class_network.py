@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from walras.agents.storage import load_arrays, save_arrays
+from walras.agents.storage import layer_arrays, layers_of, load_arrays, save_arrays
 from walras.envs.game import Array, Observation
 
 KIND = "walras.ClassPolicy"
@@ -198,8 +198,7 @@ class ClassPolicy:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file, weights as tensors and all else as JSON in its header; replaces an old one."""
-        arrays = {f"layer.{k}.weight": matrix for k, matrix in enumerate(self.weights)}
-        arrays |= {f"layer.{k}.bias": bias for k, bias in enumerate(self.biases)}
+        arrays = layer_arrays(self.weights, self.biases)
         facts = {"codec": self.codec.to_list(), "start": self.start, "stochastic": self.stochastic}
         save_arrays(path, KIND, arrays, facts | {"layers": len(self.weights)})
 
@@ -213,9 +212,7 @@ class ClassPolicy:
         """
         arrays, facts = load_arrays(path, KIND)
         try:
-            layers = range(int(facts["layers"]))
-            weights = tuple(arrays[f"layer.{k}.weight"] for k in layers)
-            biases = tuple(arrays[f"layer.{k}.bias"] for k in layers)
+            weights, biases = layers_of(arrays, int(facts["layers"]))
             codec = ClassCodec.from_list(facts["codec"])
             return cls(codec, weights, biases, int(facts["start"]), bool(facts["stochastic"]))
         except (KeyError, TypeError, ValueError) as error:

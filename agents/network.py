@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from walras.agents.codec import Codec
-from walras.agents.storage import load_arrays, save_arrays
+from walras.agents.storage import layer_arrays, layers_of, load_arrays, save_arrays
 from walras.envs.game import Array, Observation
 
 KIND = "walras.NetworkPolicy"
@@ -89,8 +89,7 @@ class NetworkPolicy:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file, weights as tensors and all else as JSON in its header; replaces an old one."""
-        arrays = {f"layer.{k}.weight": matrix for k, matrix in enumerate(self.weights)}
-        arrays |= {f"layer.{k}.bias": bias for k, bias in enumerate(self.biases)}
+        arrays = layer_arrays(self.weights, self.biases)
         if self.spread is not None:
             arrays["spread"] = self.spread
         facts = {
@@ -109,9 +108,7 @@ class NetworkPolicy:
         """
         arrays, facts = load_arrays(path, KIND)
         try:
-            layers = range(int(facts["layers"]))
-            weights = tuple(arrays[f"layer.{k}.weight"] for k in layers)
-            biases = tuple(arrays[f"layer.{k}.bias"] for k in layers)
+            weights, biases = layers_of(arrays, int(facts["layers"]))
             codec, activation = Codec.from_dict(facts["codec"]), facts["activation"]
             return cls(codec, weights, biases, activation, arrays.get("spread"), facts["stochastic"])
         except (KeyError, TypeError, ValueError) as error:

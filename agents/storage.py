@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -112,6 +112,22 @@ def kind_of(path: str | os.PathLike[str]) -> str:
             return str(json.loads((file.metadata() or {})[_DESCRIPTION])["kind"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"path: {name!r} is not a whole file of walras: {error}") from error
+
+
+def layer_arrays(weights: Sequence[Array], biases: Sequence[Array]) -> dict[str, Array]:
+    """The layers of a network under the names that files give them."""
+    arrays = {f"layer.{k}.weight": matrix for k, matrix in enumerate(weights)}
+    return arrays | {f"layer.{k}.bias": bias for k, bias in enumerate(biases)}
+
+
+def layers_of(arrays: Mapping[str, Array], count: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Weights and biases of `count` layers from the arrays of a file.
+
+    Raises:
+        KeyError: one is missing.
+    """
+    weights = tuple(arrays[f"layer.{k}.weight"] for k in range(count))
+    return weights, tuple(arrays[f"layer.{k}.bias"] for k in range(count))
 
 
 def _digest(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:

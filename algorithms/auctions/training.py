@@ -6,6 +6,7 @@ uninterrupted one draws, and nothing of the generator has to be kept.
 
 from __future__ import annotations
 
+import abc
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -39,7 +40,7 @@ def check_schedule(name: str, schedule: Schedule) -> None:
         )
 
 
-class GradientLearner:
+class GradientLearner(abc.ABC):
     """A learner that descends a loss by Adam, one fresh batch an iteration.
 
     A subclass makes `self._parameters` (name -> tensor) in `_start`, and says in `_step` what one iteration does.
@@ -159,23 +160,25 @@ class GradientLearner:
         return {}
 
     def _take(self, arrays: dict[str, Array]) -> None:
-        """Take them over."""
+        """Take them over; a learner without any refuses those of another."""
+        if arrays:
+            raise KeyError(f"unknown arrays {sorted(arrays)}")
 
+    @abc.abstractmethod
     def _planned(self) -> int:
         """Iterations of the whole training."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _rate(self, share: float) -> float:
         """Step size of Adam when this share of the training is done."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _start(self, rng: np.random.Generator) -> None:
         """Make `self._parameters`, leaf tensors of float32, from random numbers."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _step(self, share: float) -> float:
         """One iteration (which calls `_descend`); returns what the curve shows."""
-        raise NotImplementedError
 
 
 def _plain(facts: Mapping[str, Any]) -> Any:

@@ -14,7 +14,6 @@ choice included, is taken to be of that type.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -244,10 +243,6 @@ class CellMenus(TableMechanism):
             reports = xp.clip(reports, tables["low"], tables["high"])
         allocation, payment = self.menus(bids).best(reports)
         return Outcome(xp.astype(allocation, bids.dtype), xp.astype(payment, bids.dtype))
-
-    @functools.cached_property
-    def _by_device(self) -> dict[Any, dict[str, Any]]:
-        return {}
 
     def _tables(self, xp: Array, device: Any) -> dict[str, Any]:
         """The numbers as arrays of one kind and on one device, made once."""

@@ -22,7 +22,6 @@ losses impossible, whatever the numbers are. Whether the chosen options fit toge
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -32,9 +31,9 @@ import array_api_compat
 import numpy as np
 
 from walras.envs.auctions import kuhn
-from walras.envs.auctions.mechanism import DEMANDS, Array, Menu, MenuMechanism, Outcome
+from walras.envs.auctions.mechanism import Array, Menu, MenuMechanism, Outcome
 from walras.envs.auctions.node_menus import barycentric
-from walras.envs.auctions.tables import TableMechanism, check_dyadic, dyadic
+from walras.envs.auctions.tables import TableMechanism, check_dyadic, check_format, dyadic
 
 
 class Surcharge(NamedTuple):
@@ -80,13 +79,7 @@ class SimplexMenus(TableMechanism):
 
     def __post_init__(self) -> None:
         """Check shapes, ranges and that every number is a multiple of 2^-bits."""
-        if self.demand not in DEMANDS:
-            raise ValueError(f"demand: must be one of {DEMANDS}, got {self.demand!r}")
-        for name in ("grid", "bits"):
-            number = getattr(self, name)
-            if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-                raise ValueError(f"{name}: must be a whole number of at least 1, got {number!r}")
-            object.__setattr__(self, name, int(number))
+        check_format(self, "grid", "bits")
         low, high = (check_dyadic(name, getattr(self, name), self.bits, 2) for name in ("low", "high"))
         options, prices = (
             check_dyadic("options", self.options, self.bits, 2),
@@ -209,10 +202,6 @@ class SimplexMenus(TableMechanism):
         reports = xp.clip(xp.astype(bids, xp.float64), tables["low"], tables["high"])
         allocation, payment = self.menus(bids).best(reports)
         return Outcome(xp.astype(allocation, bids.dtype), xp.astype(payment, bids.dtype))
-
-    @functools.cached_property
-    def _by_device(self) -> dict[Any, dict[str, Any]]:
-        return {}
 
     def _tables(self, xp: Array, device: Any) -> dict[str, Any]:
         """The numbers as arrays of one kind and on one device, made once."""

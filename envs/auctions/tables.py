@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 
-from walras.envs.auctions.mechanism import Mechanism, MenuMechanism
+from walras.envs.auctions.mechanism import DEMANDS, Mechanism, MenuMechanism
 
 
 class Tables(Mechanism):
@@ -61,6 +62,26 @@ class Tables(Mechanism):
 
 class TableMechanism(Tables, MenuMechanism):
     """A menu mechanism held in tables."""
+
+    @functools.cached_property
+    def _by_device(self) -> dict[Any, dict[str, Any]]:
+        """The numbers as arrays of each kind and device that asked for them."""
+        return {}
+
+
+def check_format(table: Any, *counts: str) -> None:
+    """Check the demand of a table and its whole numbers, by name, which are kept as plain integers.
+
+    Raises:
+        ValueError: naming the field at fault.
+    """
+    if table.demand not in DEMANDS:
+        raise ValueError(f"demand: must be one of {DEMANDS}, got {table.demand!r}")
+    for name in counts:
+        number = getattr(table, name)
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+            raise ValueError(f"{name}: must be a whole number of at least 1, got {number!r}")
+        object.__setattr__(table, name, int(number))
 
 
 def dyadic(numbers: Any, bits: int = 24) -> Any:

@@ -17,8 +17,8 @@ import array_api_compat
 import numpy as np
 
 from walras.envs.auctions import kuhn
-from walras.envs.auctions.mechanism import DEMANDS, Array, Outcome, dot
-from walras.envs.auctions.tables import Tables, check_dyadic
+from walras.envs.auctions.mechanism import Array, Outcome, dot
+from walras.envs.auctions.tables import Tables, check_dyadic, check_format
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,13 +48,7 @@ class UtilityTable(Tables):
 
     def __post_init__(self) -> None:
         """Check shapes and that every number is a multiple of 2^-bits."""
-        if self.demand not in DEMANDS:
-            raise ValueError(f"demand: must be one of {DEMANDS}, got {self.demand!r}")
-        for name in ("grid", "bits"):
-            number = getattr(self, name)
-            if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-                raise ValueError(f"{name}: must be a whole number of at least 1, got {number!r}")
-            object.__setattr__(self, name, int(number))
+        check_format(self, "grid", "bits")
         low, high = (check_dyadic(name, getattr(self, name), self.bits, 2) for name in ("low", "high"))
         if low.shape != high.shape or np.any(low < 0.0) or np.any(high <= low):
             raise ValueError("low, high: must be (n, m) with 0 <= low < high")
