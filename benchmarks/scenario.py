@@ -32,6 +32,7 @@ import numpy as np
 from walras.benchmarks.runner import Chosen
 from walras.benchmarks.society_scenario import SocietyScenario, from_entries
 from walras.benchmarks.suite import Case, Metric, Outcome, Progress, Suite
+from walras.envs.arguments import whole
 from walras.envs.game import Game, Truth
 from walras.envs.play import play
 from walras.envs.registry import make
@@ -72,9 +73,7 @@ class Scenario:
             ValueError: naming the entry at fault.
         """
         for name in ("episodes", "seeds"):
-            number = getattr(self, name)
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
+            whole(name, getattr(self, name))
         try:
             game = make(self.game, **self.parameters)
         except KeyError as error:

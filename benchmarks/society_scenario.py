@@ -84,9 +84,7 @@ class SocietyScenario:
         from walras.algorithms.society.voters import BALLOTS, Voters
 
         for name in ("lanes", "seeds"):
-            number = getattr(self, name)
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
+            whole(name, getattr(self, name))
         made = society_of(self.society)
         ruler, led = _principal_of(self.principal, made), _followers_of(self.followers, made, 0)
         if ruler == "ppo" and not led.policies():

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from walras.envs.arguments import whole
 from walras.envs.auctions.mechanism import DEMANDS, Mechanism, MenuMechanism
 
 
@@ -78,10 +79,7 @@ def check_format(table: Any, *counts: str) -> None:
     if table.demand not in DEMANDS:
         raise ValueError(f"demand: must be one of {DEMANDS}, got {table.demand!r}")
     for name in counts:
-        number = getattr(table, name)
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise ValueError(f"{name}: must be a whole number of at least 1, got {number!r}")
-        object.__setattr__(table, name, int(number))
+        object.__setattr__(table, name, whole(name, getattr(table, name)))
 
 
 def dyadic(numbers: Any, bits: int = 24) -> Any:
